@@ -1,0 +1,1 @@
+"""Makers of test data whose truth is known."""

@@ -1,0 +1,20 @@
+"""Bring every face to the canonical template: one matrix for each frame."""
+
+
+rule align_faces:
+    input:
+        videos=f"{OUTPUT}/videos/{{subject}}.parquet",
+        faces=f"{OUTPUT}/faces/{{subject}}.parquet",
+    output:
+        f"{OUTPUT}/alignment/{{subject}}.parquet",
+    params:
+        chain=stage_chain("align_faces", config, SCRIPTS),
+        parameters=stage_parameters("align_faces", config),
+    log:
+        f"{OUTPUT}/logs/align_faces/{{subject}}.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/align_faces/{{subject}}.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    script:
+        "../scripts/align_faces.py"

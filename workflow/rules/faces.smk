@@ -1,0 +1,19 @@
+"""Find and follow the face in every frame."""
+
+
+rule detect_faces:
+    input:
+        videos=f"{OUTPUT}/videos/{{subject}}.parquet",
+    output:
+        f"{OUTPUT}/faces/{{subject}}.parquet",
+    params:
+        chain=stage_chain("detect_faces", config, SCRIPTS),
+        parameters=stage_parameters("detect_faces", config),
+    log:
+        f"{OUTPUT}/logs/detect_faces/{{subject}}.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/detect_faces/{{subject}}.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    script:
+        "../scripts/detect_faces.py"

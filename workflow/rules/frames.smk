@@ -1,0 +1,22 @@
+"""Resample every aligned frame once, from the source, and write it as an image."""
+
+
+# The images are no declared output: Snakemake does not notice what happens inside a folder.
+# The table names each of them with its checksum, and is written after the last one.
+rule extract_frames:
+    input:
+        videos=f"{OUTPUT}/videos/{{subject}}.parquet",
+        alignment=f"{OUTPUT}/alignment/{{subject}}.parquet",
+    output:
+        f"{OUTPUT}/frames/{{subject}}.parquet",
+    params:
+        chain=stage_chain("extract_frames", config, SCRIPTS),
+        parameters=stage_parameters("extract_frames", config),
+    log:
+        f"{OUTPUT}/logs/extract_frames/{{subject}}.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/extract_frames/{{subject}}.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    script:
+        "../scripts/extract_frames.py"

@@ -1,0 +1,57 @@
+"""The ledger: what every video is, and what became of every metadata row."""
+
+
+# Jobs find a video's changes by this rule's `files`, the sizes and times of the subject's
+# videos at parse time. Its output holds checksums but no times, so a video that was touched
+# and not changed reruns nothing after it.
+rule probe_videos:
+    output:
+        f"{OUTPUT}/videos/{{subject}}.parquet",
+    params:
+        chain=stage_chain("probe_videos", config, SCRIPTS),
+        files=files_digest,
+    log:
+        f"{OUTPUT}/logs/probe_videos/{{subject}}.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/probe_videos/{{subject}}.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    script:
+        "../scripts/probe_videos.py"
+
+
+rule index_subject:
+    input:
+        videos=f"{OUTPUT}/videos/{{subject}}.parquet",
+    output:
+        f"{OUTPUT}/index/{{subject}}.parquet",
+    params:
+        chain=stage_chain("index_subject", config, SCRIPTS),
+        rows=rows_digest,
+        parameters=stage_parameters("index_subject", config),
+    log:
+        f"{OUTPUT}/logs/index_subject/{{subject}}.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/index_subject/{{subject}}.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    script:
+        "../scripts/index_subject.py"
+
+
+rule index_clips:
+    input:
+        index=expand(f"{OUTPUT}/index/{{subject}}.parquet", subject=SUBJECTS),
+    output:
+        f"{OUTPUT}/clips.parquet",
+    params:
+        chain=stage_chain("index_clips", config, SCRIPTS),
+        rows=digest_plan(),
+    log:
+        f"{OUTPUT}/logs/index_clips.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/index_clips.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    script:
+        "../scripts/index_clips.py"

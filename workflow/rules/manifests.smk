@@ -1,0 +1,24 @@
+"""One row for each clip of a subject: what became of it, and the digests that prove it."""
+
+
+rule write_manifest:
+    input:
+        index=f"{OUTPUT}/index/{{subject}}.parquet",
+        faces=f"{OUTPUT}/faces/{{subject}}.parquet",
+        alignment=f"{OUTPUT}/alignment/{{subject}}.parquet",
+        frames=f"{OUTPUT}/frames/{{subject}}.parquet",
+        samples=expand(
+            f"{OUTPUT}/samples/{{scheme}}/{{subject}}.parquet", scheme=SCHEMES, allow_missing=True
+        ),
+    output:
+        f"{OUTPUT}/manifests/{{subject}}.parquet",
+    params:
+        chain=stage_chain("write_manifest", config, SCRIPTS),
+    log:
+        f"{OUTPUT}/logs/write_manifest/{{subject}}.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/write_manifest/{{subject}}.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    script:
+        "../scripts/write_manifest.py"

@@ -1,0 +1,36 @@
+"""Find the transform of every frame of a subject's clips to the canonical template."""
+
+from pathlib import Path
+
+from cmedprep.alignment import align_clip, alignment_rows
+from cmedprep.clips import count_frames, processed_clips
+from cmedprep.geometry import Template
+from cmedprep.job import logged
+from cmedprep.provenance import provenance_of
+from cmedprep.schemas import ALIGNMENT
+from cmedprep.tables import TableWriter, iterate_clips, to_array
+
+
+def align_faces(alignment, videos, faces, output, provenance, progress):
+    """Write one matrix for each decoded frame that has, or nearly has, a face."""
+    template = Template.from_config(alignment["template"])
+    clips = processed_clips(Path(videos))
+    progress.expect(len(clips), count_frames(clips))
+    with TableWriter(Path(output), ALIGNMENT, provenance) as table:
+        for clip_id, rows in iterate_clips(Path(faces)):
+            landmarks = to_array(rows["landmarks"], (-1, 3))
+            aligned = align_clip(landmarks, template, alignment["method"], alignment["max_gap"])
+            table.write(alignment_rows(rows, aligned))
+            progress.advance(clip_id, len(landmarks))
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0], f"align_faces {snakemake.wildcards.subject}") as progress:
+        align_faces(
+            alignment=snakemake.params.parameters["alignment"],
+            videos=snakemake.input.videos,
+            faces=snakemake.input.faces,
+            output=snakemake.output[0],
+            provenance=provenance_of("align_faces", snakemake.params),
+            progress=progress,
+        )

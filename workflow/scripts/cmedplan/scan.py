@@ -1,0 +1,135 @@
+"""Find the video files of a data set, and never leave its root."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmedplan.errors import PlanError
+from cmedplan.names import has_video_suffix, key
+
+FOLDERS = {"subjects": "FinalFullVideos_subjects", "flat": "FinalFullVideos"}
+"""The folder of each layout: `{emotion}/{subject}/{filename}` and `{emotion}/{filename}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """A file where the layout expects videos.
+
+    `path` is relative to the root, with forward slashes. `emotion` and `subject` are the
+    folders' names; both are None for a file at the wrong depth, and `subject` is None in
+    the flat layout. `fault` says why the file must not be read, or is None.
+    """
+
+    path: str
+    emotion: str | None
+    subject: str | None
+    filename: str
+    size: int
+    mtime_ns: int
+    fault: str | None = None
+
+
+def choose_layout(root: Path, layout: str) -> tuple[str, Path]:
+    """Return the layout to use and its folder.
+
+    `auto` prefers the folders by subject, which say whose each clip is; the flat folder
+    holds copies of the same clips and is then left alone.
+
+    Raises
+    ------
+    PlanError
+        The root or the layout's folder does not exist.
+    """
+    try:
+        entries = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    except OSError as error:
+        raise PlanError(
+            f"config key `dataset.root`: {root}",
+            expected="the folder of the data set",
+            found=error.strerror or str(error),
+            remedy="set `dataset.root` to the folder that holds the metadata file",
+        ) from error
+    wanted = ("subjects", "flat") if layout == "auto" else (layout,)
+    for name in wanted:
+        found = [entry for entry in entries if key(entry) == key(FOLDERS[name])]
+        if len(found) == 1:
+            return name, _inside(root, root / found[0])
+    raise PlanError(
+        f"config key `dataset.layout` ({layout}): {root}",
+        expected=" or ".join(f"a folder `{FOLDERS[name]}`" for name in wanted),
+        found=", ".join(f"`{entry}`" for entry in entries[:8]) or "no folder at all",
+        remedy="set `dataset.root` to the folder that holds it",
+    )
+
+
+def _inside(root: Path, folder: Path) -> Path:
+    target = os.path.realpath(folder)
+    if os.path.commonpath((target, os.path.realpath(root))) != os.path.realpath(root):
+        raise PlanError(
+            f"config key `dataset.root`: {folder}",
+            expected="a folder inside `dataset.root`",
+            found=f"a symbolic link to {target}",
+            remedy="set `dataset.root` to the folder that really holds the videos",
+        )
+    return folder
+
+
+def scan_videos(root: Path, layout: str, folder: Path) -> list[VideoFile]:
+    """List every file below the layout's folder, sorted by path.
+
+    Symbolic links are followed only to targets inside the root; other links are listed
+    with a fault and never opened. Hidden files are left out.
+    """
+    inside = os.path.realpath(root)
+    depth = {"subjects": 2, "flat": 1}[layout]
+    return sorted(_walk(root, folder, (), depth, inside), key=lambda file: file.path)
+
+
+def _walk(
+    root: Path, folder: Path, parents: tuple[str, ...], depth: int, inside: str
+) -> Iterator[VideoFile]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            fault = _link_fault(entry, inside)
+            if fault is None and entry.is_dir():
+                if len(parents) <= depth:  # one level more than the layout, to see strays
+                    yield from _walk(root, Path(entry), (*parents, entry.name), depth, inside)
+                continue
+            placed = len(parents) == depth
+            if not placed and not has_video_suffix(entry.name):
+                continue
+            yield _describe(root, entry, parents if placed else (), fault)
+
+
+def _link_fault(entry: os.DirEntry[str], inside: str) -> str | None:
+    if not entry.is_symlink():
+        return None
+    target = os.path.realpath(entry.path)
+    if os.path.commonpath((target, inside)) != inside:
+        return "it is a symbolic link to a place outside `dataset.root`"
+    # A link to a folder inside could lead round in circles; clips are linked one by one.
+    return "it is a symbolic link to a folder" if os.path.isdir(target) else None
+
+
+def _describe(
+    root: Path, entry: os.DirEntry[str], parents: tuple[str, ...], fault: str | None
+) -> VideoFile:
+    try:
+        facts = os.lstat(entry.path) if fault else os.stat(entry.path)
+    except OSError as error:
+        facts, fault = os.lstat(entry.path), error.strerror or str(error)
+    if fault is None and not stat.S_ISREG(facts.st_mode):
+        fault = "it is not a regular file"
+    return VideoFile(
+        path=Path(entry.path).relative_to(root).as_posix(),
+        emotion=parents[0] if parents else None,
+        subject=parents[1] if len(parents) > 1 else None,
+        filename=entry.name,
+        size=facts.st_size,
+        mtime_ns=facts.st_mtime_ns,
+        fault=fault,
+    )

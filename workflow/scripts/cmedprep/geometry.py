@@ -1,0 +1,173 @@
+"""Similarity transforms, and the canonical template of the face.
+
+A transform is an array of shape (2, 3), ``q = M[:, :2] @ p + M[:, 2]``. Points are in
+pixels with pixel centres at whole numbers, x to the right and y down.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+RIGHT_EYE = (33, 133)
+LEFT_EYE = (362, 263)
+RIGID = (*RIGHT_EYE, *LEFT_EYE, 168, 6, 197, 2)
+"""Mesh points that no expression moves: eye corners, bridge and base of the nose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Where the eyes come to lie in a square crop.
+
+    Attributes
+    ----------
+    size : int
+        Width and height in pixels.
+    inter_ocular : float
+        Distance between the eyes' centres in pixels; an eye's centre is the midpoint of its
+        two corners.
+    eye_midpoint : tuple of float
+        The point (x, y) midway between the eyes.
+    """
+
+    size: int = 224
+    inter_ocular: float = 90.0
+    eye_midpoint: tuple[float, float] = (112.0, 90.0)
+
+    @classmethod
+    def from_config(cls, entry: Mapping[str, Any]) -> "Template":
+        """Make the template of the config's `alignment.template`."""
+        x, y = entry["eye_midpoint"]
+        return cls(int(entry["size"]), float(entry["inter_ocular"]), (float(x), float(y)))
+
+    @property
+    def eyes(self) -> np.ndarray:
+        """Centres of the right and the left eye, shape (2, 2); the right is on the left."""
+        half = np.array([self.inter_ocular / 2, 0.0])
+        return np.stack([self.eye_midpoint - half, self.eye_midpoint + half])
+
+
+def fit_similarity(
+    source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the similarity that brings points nearest to their targets.
+
+    The least-squares solution in closed form; with points as complex numbers
+    ``q = a p + b`` it is ``a = sum(w conj(p') q') / sum(w |p'|^2)``, primes meaning
+    deviations from the weighted mean. It never reflects (Umeyama 1991, for the plane).
+
+    Parameters
+    ----------
+    source, target : ndarray, shape (..., n, 2)
+        Points and where they should go; leading axes are fitted separately.
+    weights : ndarray, shape (..., n), optional
+        Weight of each point; all equal by default.
+
+    Returns
+    -------
+    ndarray, shape (..., 2, 3), float64
+        NaN where the points do not determine a similarity.
+    """
+    p = source[..., 0].astype(float) + 1j * source[..., 1].astype(float)
+    q = target[..., 0].astype(float) + 1j * target[..., 1].astype(float)
+    w = np.ones(p.shape) if weights is None else weights
+    total = w.sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p0 = (w * p).sum(axis=-1) / total
+        q0 = (w * q).sum(axis=-1) / total
+        dp, dq = p - p0[..., None], q - q0[..., None]
+        a = (w * dp.conj() * dq).sum(axis=-1) / (w * np.abs(dp) ** 2).sum(axis=-1)
+    return _from_complex(a, q0 - a * p0)
+
+
+def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Transform points of shape (..., n, 2) by transforms of shape (..., 2, 3)."""
+    result: np.ndarray = (
+        points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
+    )
+    return result
+
+
+def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Return the transform that applies `inner` and then `outer`, shapes (..., 2, 3)."""
+    linear = outer[..., :2] @ inner[..., :2]
+    shift = (outer[..., :2] @ inner[..., 2:])[..., 0] + outer[..., 2]
+    return np.concatenate([linear, shift[..., None]], axis=-1)
+
+
+def invert(matrix: np.ndarray) -> np.ndarray:
+    """Return the inverse of transforms of shape (..., 2, 3)."""
+    linear = np.linalg.inv(matrix[..., :2])
+    return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
+
+
+def scale_of(matrix: np.ndarray) -> np.ndarray:
+    """Return the scale of similarities of shape (..., 2, 3)."""
+    result: np.ndarray = np.hypot(matrix[..., 0, 0], matrix[..., 1, 0])
+    return result
+
+
+def resize(size: int, new_size: int) -> np.ndarray:
+    """Return the transform from pixels of a square image to those of it resized.
+
+    The images' edges coincide, so pixel centres move by half the difference in size.
+    """
+    factor = new_size / size
+    shift = (factor - 1) / 2
+    return np.array([[factor, 0.0, shift], [0.0, factor, shift]])
+
+
+def eye_centres(landmarks: np.ndarray) -> np.ndarray:
+    """Return the centres of right and left eye, (..., 2, 2), of landmarks (..., 478, 3)."""
+    return np.stack(
+        [landmarks[..., RIGHT_EYE, :2].mean(axis=-2), landmarks[..., LEFT_EYE, :2].mean(axis=-2)],
+        axis=-2,
+    )
+
+
+def inter_ocular_distance(landmarks: np.ndarray) -> np.ndarray:
+    """Return the distance between the eyes' centres in pixels, for landmarks (..., 478, 3)."""
+    eyes = eye_centres(landmarks)
+    result: np.ndarray = np.linalg.norm(eyes[..., 1, :] - eyes[..., 0, :], axis=-1)
+    return result
+
+
+def interpolate_similarities(matrices: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Fill transforms that are NaN between two that are not.
+
+    What is interpolated, linearly over frames, is the camera's view: which source point lies
+    at the crop's centre, the logarithm of the scale, and the angle.
+
+    Parameters
+    ----------
+    matrices : ndarray, shape (n, 2, 3)
+        Similarities, source to crop. Those before the first and after the last that is known
+        stay NaN.
+    centre : ndarray, shape (2,)
+        The crop's centre in crop pixels.
+    """
+    known = np.flatnonzero(~np.isnan(matrices[:, 0, 0]))
+    filled = matrices.copy()
+    if len(known) < 2:
+        return filled
+    missing = np.setdiff1d(np.arange(known[0], known[-1]), known)
+    if not len(missing):
+        return filled
+    views = invert(matrices[known])
+    looked_at = apply(views, np.broadcast_to(centre, (len(known), 1, 2)))[:, 0]
+    a = matrices[known, 0, 0] + 1j * matrices[known, 1, 0]
+    size = np.exp(np.interp(missing, known, np.log(np.abs(a))))
+    angle = np.interp(missing, known, np.unwrap(np.angle(a)))
+    point = np.stack([np.interp(missing, known, looked_at[:, axis]) for axis in (0, 1)], axis=1)
+    new_a = size * np.exp(1j * angle)
+    aim = complex(*centre)
+    filled[missing] = _from_complex(new_a, aim - new_a * (point[:, 0] + 1j * point[:, 1]))
+    return filled
+
+
+def _from_complex(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return q = a p + b over the complex plane as transforms of shape (..., 2, 3)."""
+    return np.stack(
+        [np.stack([a.real, -a.imag, b.real], -1), np.stack([a.imag, a.real, b.imag], -1)], -2
+    )

@@ -1,0 +1,85 @@
+"""What every job does around its work: a log file, progress, and quiet libraries."""
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+class Progress:
+    """Says how far a job is, in its log and, now and then, on the terminal.
+
+    Parameters
+    ----------
+    title : str
+        What the job does, and on whose clips.
+    streams : tuple of text streams
+        The log, and the terminal.
+    interval_s : float
+        Least time between two lines on the terminal.
+    """
+
+    def __init__(self, title: str, streams: tuple[TextIO, TextIO], interval_s: float = 10) -> None:
+        self.title = title
+        self._log, self._terminal = streams
+        self._interval = interval_s
+        self._started = self._spoken = time.monotonic()
+        self._clips = self._frames = self._total_clips = self._total_frames = 0
+
+    def expect(self, clips: int, frames: int) -> None:
+        """Say how much there is to do."""
+        self._total_clips, self._total_frames = clips, frames
+
+    def advance(self, clip_id: str, frames: int) -> None:
+        """Report that a clip is done."""
+        self._clips += 1
+        self._frames += frames
+        now = time.monotonic()
+        rate = self._frames / max(now - self._started, 1e-3)
+        left = (self._total_frames - self._frames) / rate if rate else 0.0
+        line = (
+            f"{self.title}: {self._clips}/{self._total_clips} clips, "
+            f"{self._frames}/{self._total_frames} frames, {rate:.0f} frames/s"
+        )
+        print(f"{line}, {clip_id}", file=self._log, flush=True)
+        if now - self._spoken >= self._interval:
+            print(f"{line}, {left:.0f} s left", file=self._terminal, flush=True)
+            self._spoken = now
+
+    def say(self, text: str) -> None:
+        """Report a line, in the log and on the terminal."""
+        for stream in (self._log, self._terminal):
+            print(f"{self.title}: {text}", file=stream, flush=True)
+
+    def finish(self) -> None:
+        """Report that all is done."""
+        seconds = time.monotonic() - self._started
+        what = f"{self._clips} clips, {self._frames} frames in " if self._clips else ""
+        self.say(f"done, {what}{seconds:.1f} s")
+
+
+@contextmanager
+def logged(log: str | Path, title: str) -> Iterator[Progress]:
+    """Run a job's work with its standard error in a log file.
+
+    The libraries behind MediaPipe and FFmpeg write to file descriptor 2, below Python; so that
+    is what goes to the log. Progress and errors go to the terminal as well.
+    """
+    terminal = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+    with open(log, "w", encoding="utf-8", errors="replace") as stream, terminal:
+        os.dup2(stream.fileno(), 2)
+        try:
+            progress = Progress(title, (stream, terminal))
+            yield progress
+            progress.finish()
+        except BaseException:
+            traceback.print_exc(file=stream)
+            stream.flush()
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal.fileno(), 2)

@@ -1,0 +1,161 @@
+"""The ledger of clips: what each metadata row and each stray video turned out to be.
+
+A clip's status is the first fault that keeps it from a complete result, or ``ok``:
+
+=====================  ==================================================================
+``malformed_row``      the row has more cells than the header has columns
+``invalid_name``       subject or filename cannot be a name, or leads out of its folder
+``unknown_emotion``    the emotion is none of the config's `labels.three_class`
+``missing_video``      no file of that name
+``ambiguous_video``    several files fit, or, in the flat layout, several subjects claim it
+``forbidden_video``    the file is a link out of the data set's root, or no regular file
+``duplicate``          another row names the same clip
+``stray_video``        a video that no row names
+``unreadable_video``   the file is no video, or has no frame
+``truncated_video``    the video's data ends or breaks before its last frame
+``conflicting_apex``   rows of the same clip state different apex frames
+``apex_invalid``       the apex frame is not a whole number
+``apex_missing``       the apex frame is blank, and the emotion is an expression
+``apex_out_of_range``  the apex frame lies outside the video
+``unexpected_apex``    an apex frame is given for a clip without expression
+``no_face``            no frame has a face (found by the manifest)
+``apex_without_face``  the apex frame has no face (found by the manifest)
+``not_selected``       the subject is not among the config's `subjects`
+=====================  ==================================================================
+
+A clip whose only fault is its apex is still detected, aligned and extracted; samples leave
+it out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cmedplan.plan import PROCESSABLE, PlannedClip, parse_apex
+
+from cmedprep.video import VideoFault, digest_file, probe_video
+
+_VIDEO_FACTS = (
+    "path",
+    "sha256",
+    "size_bytes",
+    "codec",
+    "width",
+    "height",
+    "rotation_deg",
+    "fps",
+    "n_frames",
+    "duration_s",
+)
+_UNPROBED = {"processed": False, "video_status": None, "video_reason": None}
+
+
+def clip_keys(clip: PlannedClip) -> dict[str, Any]:
+    """Return the columns that name a clip in every table."""
+    return {
+        "clip_id": clip.clip_id,
+        "subject": clip.subject,
+        "emotion": clip.emotion,
+        "filename": clip.filename,
+    }
+
+
+def probe_clip(clip: PlannedClip, root: Path) -> dict[str, Any]:
+    """Open a clip's video, decode it whole, and return its row of `schemas.VIDEOS`.
+
+    Strays are probed too. A clip without a file that may be opened has null facts.
+    """
+    row = clip_keys(clip) | dict.fromkeys(_VIDEO_FACTS)
+    row |= _UNPROBED
+    if clip.video is None:
+        return row
+    file = root / clip.video.path
+    row["path"] = clip.video.path
+    try:
+        row |= {"sha256": digest_file(file), "size_bytes": file.stat().st_size}
+        row |= asdict(probe_video(file)) | {"video_status": "ok", "video_reason": ""}
+    except VideoFault as fault:
+        return row | {"video_status": fault.status, "video_reason": str(fault)}
+    except PermissionError as error:
+        return row | {"video_status": "unreadable_video", "video_reason": str(error.strerror)}
+    return row | {"processed": clip.status in PROCESSABLE}
+
+
+def assess_clip(
+    clip: PlannedClip,
+    video: Mapping[str, Any],
+    out_of_range: str,
+    labels: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return a clip's row of `schemas.INDEX`.
+
+    Parameters
+    ----------
+    clip : PlannedClip
+        The clip as planned.
+    video : mapping
+        Its row of `schemas.VIDEOS`.
+    out_of_range : str
+        What becomes of an apex frame outside the video: ``exclude`` or ``clamp``.
+    labels : mapping
+        The config's `labels`.
+    """
+    row = clip_keys(clip) | {name: video[name] for name in _VIDEO_FACTS}
+    status, reason = clip.status, clip.reason
+    apex = source = None
+    if status in PROCESSABLE and video["video_status"] != "ok":
+        status, reason = video["video_status"], video["video_reason"]
+    elif status == "ok" and clip.row is not None:
+        expressive = clip.emotion != labels["without_expression"]
+        cell, n_frames = clip.row.apex_frame, video["n_frames"]
+        status, reason, apex, source = _assess_apex(cell, expressive, n_frames, out_of_range)
+    return row | {
+        "status": status,
+        "reason": reason,
+        "processed": video["processed"],
+        "apex_frame": apex,
+        "apex_source": source,
+        "emotion_3class": labels["three_class"].get(clip.emotion),
+        "metadata_subject": clip.row.subject if clip.row else None,
+        "metadata_filename": clip.row.filename if clip.row else None,
+        "metadata_emotion": clip.row.emotion if clip.row else None,
+        "metadata_apex_frame": clip.row.apex_frame if clip.row else None,
+    }
+
+
+def _assess_apex(
+    cell: str, expressive: bool, n_frames: int, out_of_range: str
+) -> tuple[str, str, int | None, str | None]:
+    """Return status, reason, apex frame and where the apex comes from."""
+    try:
+        apex = parse_apex(cell)
+    except ValueError as error:
+        return "apex_invalid", str(error), None, None
+    if not expressive:
+        if apex is None:
+            return "ok", "", None, None
+        return "unexpected_apex", f"apex frame {apex} in a clip without expression", None, None
+    if apex is None:
+        return "apex_missing", "the apex frame is blank", None, None
+    if 0 <= apex < n_frames:
+        return "ok", "", apex, "annotated"
+    reason = f"apex frame {apex} lies outside the video's frames 0 to {n_frames - 1}"
+    if out_of_range == "exclude":
+        return "apex_out_of_range", reason, None, None
+    clamped = min(max(apex, 0), n_frames - 1)
+    return "ok", f"{reason}; clamped to {clamped}", clamped, "clamped"
+
+
+def list_unprocessed(clip: PlannedClip, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a clip that no job has looked at.
+
+    It belongs to no subject, or to one that the config does not select.
+    """
+    row = assess_clip(clip, dict.fromkeys(_VIDEO_FACTS) | _UNPROBED, "exclude", labels)
+    if clip.subject is not None:
+        reason = f"subject {clip.subject} is not among the config's `subjects`"
+        row |= {"status": "not_selected", "reason": reason}
+    if clip.video is not None:
+        row["path"] = clip.video.path
+    return row

@@ -1,0 +1,52 @@
+"""What every table says of its own making."""
+
+import hashlib
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from cmedplan.fingerprint import code_fingerprint
+
+from cmedprep.schemas import SCHEMA_VERSION
+
+PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pyarrow")
+MODELS = (
+    "modules/face_detection/face_detection_short_range.tflite",
+    "modules/face_landmark/face_landmark_with_attention.tflite",
+)
+"""The models behind `faces`, as files of the MediaPipe package."""
+
+_SCRIPTS = Path(__file__).parent.parent
+
+
+def provenance_of(stage: str, params: Any) -> dict[str, Any]:
+    """Return the provenance of a stage's table, equal for equal circumstances.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the rule and of its script.
+    params : snakemake.iocontainers.Params
+        The job's parameters: `chain`, and `parameters` where the stage reads any.
+    """
+    return {
+        "stage": stage,
+        "schema_version": SCHEMA_VERSION,
+        "chain": params.chain,
+        "code": code_fingerprint(_SCRIPTS / f"{stage}.py"),
+        "parameters": params.get("parameters", {}),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "models": _model_digests(),
+    }
+
+
+def _model_digests() -> dict[str, str]:
+    """Return the SHA-256 of each model file, without importing MediaPipe."""
+    spec = find_spec("mediapipe")
+    assert spec is not None and spec.origin is not None
+    package = Path(spec.origin).parent
+    return {
+        Path(model).name: hashlib.sha256((package / model).read_bytes()).hexdigest()
+        for model in MODELS
+    }

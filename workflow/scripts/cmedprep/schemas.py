@@ -1,0 +1,144 @@
+"""The columns and types of every table, and the version of this contract."""
+
+import pyarrow as pa
+
+SCHEMA_VERSION = "1.0"
+
+LANDMARKS = 478
+"""Points of MediaPipe's face mesh with irises."""
+
+# The same for rows of clips and of frames: who, what, which file.
+CLIP_KEYS = (
+    pa.field("clip_id", pa.string(), nullable=False),
+    pa.field("subject", pa.string()),
+    pa.field("emotion", pa.string(), nullable=False),
+    pa.field("filename", pa.string(), nullable=False),
+)
+
+FRAME_KEYS = (
+    *CLIP_KEYS,
+    pa.field("frame_index", pa.int32(), nullable=False),
+    pa.field("timestamp_s", pa.float64(), nullable=False),
+)
+
+MATRIX = pa.list_(pa.float64(), 6)
+
+VIDEO_FACTS = (
+    pa.field("path", pa.string()),
+    pa.field("sha256", pa.string()),
+    pa.field("size_bytes", pa.int64()),
+    pa.field("codec", pa.string()),
+    pa.field("width", pa.int32()),
+    pa.field("height", pa.int32()),
+    pa.field("rotation_deg", pa.int32()),
+    pa.field("fps", pa.float64()),
+    pa.field("n_frames", pa.int32()),
+    pa.field("duration_s", pa.float64()),
+)
+
+VIDEOS = pa.schema(
+    [
+        *CLIP_KEYS,
+        *VIDEO_FACTS,
+        pa.field("processed", pa.bool_(), nullable=False),
+        pa.field("video_status", pa.string()),
+        pa.field("video_reason", pa.string()),
+    ]
+)
+
+INDEX = pa.schema(
+    [
+        *CLIP_KEYS,
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("processed", pa.bool_(), nullable=False),
+        pa.field("apex_frame", pa.int32()),
+        pa.field("apex_source", pa.string()),
+        pa.field("emotion_3class", pa.string()),
+        *VIDEO_FACTS,
+        pa.field("metadata_subject", pa.string()),
+        pa.field("metadata_filename", pa.string()),
+        pa.field("metadata_emotion", pa.string()),
+        pa.field("metadata_apex_frame", pa.string()),
+    ]
+)
+
+CLIPS = pa.schema([*INDEX, pa.field("metadata_row", pa.int32())])
+
+FACES = pa.schema(
+    [
+        *FRAME_KEYS,
+        pa.field("detected", pa.bool_(), nullable=False),
+        pa.field("n_faces", pa.int32(), nullable=False),
+        pa.field("detector", pa.string()),
+        pa.field("score", pa.float32()),
+        pa.field("box", pa.list_(pa.float32(), 4)),
+        pa.field("landmarks", pa.list_(pa.float32(), LANDMARKS * 3)),
+    ]
+)
+
+ALIGNMENT = pa.schema(
+    [
+        *FRAME_KEYS,
+        pa.field("matrix", MATRIX),
+        pa.field("method", pa.string()),
+        pa.field("interpolated", pa.bool_(), nullable=False),
+    ]
+)
+
+FRAMES = pa.schema(
+    [
+        *FRAME_KEYS,
+        pa.field("image", pa.string(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+        pa.field("matrix", MATRIX, nullable=False),
+        pa.field("interpolated", pa.bool_(), nullable=False),
+    ]
+)
+
+SAMPLES = pa.schema(
+    [
+        *CLIP_KEYS,
+        pa.field("scheme", pa.string(), nullable=False),
+        pa.field("slot", pa.int32(), nullable=False),
+        pa.field("frame_index", pa.int32(), nullable=False),
+        pa.field("timestamp_s", pa.float64()),
+        pa.field("offset_from_apex", pa.int32(), nullable=False),
+        pa.field("phase", pa.float64(), nullable=False),
+        pa.field("apex_source", pa.string(), nullable=False),
+        pa.field("repeated", pa.bool_(), nullable=False),
+        pa.field("emotion_3class", pa.string()),
+        pa.field("image", pa.string()),
+    ]
+)
+
+SAMPLE_DIGEST = pa.struct(
+    [
+        pa.field("scheme", pa.string()),
+        pa.field("n_slots", pa.int32()),
+        pa.field("n_without_image", pa.int32()),
+        pa.field("sha256", pa.string()),
+    ]
+)
+
+MANIFEST = pa.schema(
+    [
+        *INDEX,
+        pa.field("n_detected", pa.int32()),
+        pa.field("n_several_faces", pa.int32()),
+        pa.field("n_interpolated", pa.int32()),
+        pa.field("n_written", pa.int32()),
+        pa.field("longest_gap", pa.int32()),
+        pa.field("inter_ocular_px", pa.float64()),
+        pa.field("residual_jitter_px", pa.float64()),
+        pa.field("residual_drift_px", pa.float64()),
+        pa.field("grade", pa.string()),
+        pa.field("faces_sha256", pa.string()),
+        pa.field("alignment_sha256", pa.string()),
+        pa.field("frames_sha256", pa.string()),
+        pa.field("samples", pa.list_(SAMPLE_DIGEST)),
+        pa.field("schema_version", pa.string(), nullable=False),
+    ]
+)

@@ -1,0 +1,46 @@
+"""Write every aligned frame of a subject's clips as an image."""
+
+from pathlib import Path
+
+from cmedprep.clips import count_frames, open_clip, processed_clips
+from cmedprep.extraction import extract_clip, fresh_folder
+from cmedprep.geometry import Template
+from cmedprep.job import logged
+from cmedprep.provenance import provenance_of
+from cmedprep.schemas import FRAMES
+from cmedprep.tables import TableWriter, iterate_clips, read_provenance
+from cmedprep.video import read_frames
+
+
+def extract_frames(
+    root, crop, subject, videos, alignment, output, provenance, progress, threads=1
+):
+    """Write images below `images/{subject}`, and one row for each of them."""
+    clips = {clip["clip_id"]: clip for clip in processed_clips(Path(videos))}
+    progress.expect(len(clips), count_frames(list(clips.values())))
+    aligned_to = read_provenance(Path(alignment))["parameters"]["alignment"]["template"]
+    template = Template.from_config(aligned_to)
+    results = Path(output).parent.parent
+    with (
+        TableWriter(Path(output), FRAMES, provenance) as table,
+        fresh_folder(results / "images" / subject) as folder,
+    ):
+        for clip_id, rows in iterate_clips(Path(alignment)):
+            frames = read_frames(open_clip(Path(root), clips[clip_id]), threads)
+            table.write(extract_clip(rows, frames, template, crop, folder))
+            progress.advance(clip_id, rows.num_rows)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0], f"extract_frames {snakemake.wildcards.subject}") as progress:
+        extract_frames(
+            root=snakemake.config["dataset"]["root"],
+            crop=snakemake.params.parameters["crop"],
+            subject=snakemake.wildcards.subject,
+            videos=snakemake.input.videos,
+            alignment=snakemake.input.alignment,
+            output=snakemake.output[0],
+            provenance=provenance_of("extract_frames", snakemake.params),
+            progress=progress,
+            threads=snakemake.threads,
+        )

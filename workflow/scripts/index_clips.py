@@ -1,0 +1,32 @@
+"""Gather the ledger of the whole data set: every metadata row and every stray video."""
+
+from pathlib import Path
+
+from cmedplan.plan import make_plan
+from cmedprep.job import logged
+from cmedprep.ledger import list_unprocessed
+from cmedprep.provenance import provenance_of
+from cmedprep.schemas import CLIPS
+from cmedprep.tables import read_rows, write_table
+
+
+def index_clips(config, index, output, provenance):
+    """Write one row for each clip of each subject, and for those that belong to none."""
+    plan = make_plan(config)
+    indexed = {row["clip_id"]: row for path in index for row in read_rows(Path(path))}
+    rows = [
+        (indexed.get(clip.clip_id) or list_unprocessed(clip, config["labels"]))
+        | {"metadata_row": clip.row.number if clip.row else None}
+        for clip in plan.all_clips()
+    ]
+    write_table(Path(output), CLIPS, rows, provenance)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0], "index_clips"):
+        index_clips(
+            config=snakemake.config,
+            index=snakemake.input.index,
+            output=snakemake.output[0],
+            provenance=provenance_of("index_clips", snakemake.params),
+        )

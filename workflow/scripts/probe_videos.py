@@ -1,0 +1,38 @@
+"""Decode and digest every video of a subject, once, to learn what it is."""
+
+from pathlib import Path
+
+from cmedplan.plan import digest_clips, make_plan
+from cmedprep.job import logged
+from cmedprep.ledger import probe_clip
+from cmedprep.provenance import provenance_of
+from cmedprep.schemas import VIDEOS
+from cmedprep.tables import write_table
+
+
+def probe_videos(subject, config, files, output, provenance, progress):
+    """Write the facts of a subject's videos, one row for each clip."""
+    clips = make_plan(config).clips(subject)
+    if digest_clips(clips, files=True) != files:
+        raise RuntimeError(
+            f"The videos of {subject} have changed since the workflow was started. Run it again."
+        )
+    root = Path(config["dataset"]["root"])
+    progress.expect(len(clips), 0)
+    rows = []
+    for clip in clips:
+        rows.append(probe_clip(clip, root))
+        progress.advance(clip.clip_id, rows[-1]["n_frames"] or 0)
+    write_table(Path(output), VIDEOS, rows, provenance)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0], f"probe_videos {snakemake.wildcards.subject}") as progress:
+        probe_videos(
+            subject=snakemake.wildcards.subject,
+            config=snakemake.config,
+            files=snakemake.params.files,
+            output=snakemake.output[0],
+            provenance=provenance_of("probe_videos", snakemake.params),
+            progress=progress,
+        )

@@ -1,0 +1,52 @@
+"""Write the manifest of a subject: what became of each clip, with digests of its results."""
+
+from pathlib import Path
+
+from cmedprep.job import logged
+from cmedprep.manifest import (
+    sum_up_alignment,
+    sum_up_faces,
+    sum_up_frames,
+    sum_up_sample,
+    summarise_clip,
+)
+from cmedprep.provenance import provenance_of
+from cmedprep.schemas import MANIFEST
+from cmedprep.tables import iterate_clips, read_rows, write_table
+
+
+def write_manifest(index, faces, alignment, frames, samples, output, provenance):
+    """Write one row for each clip of the subject, processed or not."""
+    stages = [
+        {clip_id: sum_up(rows) for clip_id, rows in iterate_clips(Path(path))}
+        for path, sum_up in (
+            (faces, sum_up_faces),
+            (alignment, sum_up_alignment),
+            (frames, sum_up_frames),
+        )
+    ]
+    schemes = {
+        Path(path).parent.name: {
+            clip_id: sum_up_sample(rows) for clip_id, rows in iterate_clips(Path(path))
+        }
+        for path in samples
+    }
+    rows = [
+        summarise_clip(
+            clip,
+            [stage.get(clip["clip_id"], {}) for stage in stages],
+            {scheme: clips.get(clip["clip_id"], {}) for scheme, clips in schemes.items()},
+        )
+        for clip in read_rows(Path(index))
+    ]
+    write_table(Path(output), MANIFEST, rows, provenance)
+
+
+if __name__ == "__main__":
+    with logged(snakemake.log[0], f"write_manifest {snakemake.wildcards.subject}"):
+        write_manifest(
+            **{name: snakemake.input[name] for name in ("index", "faces", "alignment", "frames")},
+            samples=snakemake.input.samples,
+            output=snakemake.output[0],
+            provenance=provenance_of("write_manifest", snakemake.params),
+        )
