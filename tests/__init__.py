@@ -1,0 +1,1 @@
+"""Tests of the workflow, and the makers of their data."""

@@ -7,14 +7,14 @@ rule align_faces:
         faces=f"{OUTPUT}/faces/{{subject}}.parquet",
     output:
         f"{OUTPUT}/alignment/{{subject}}.parquet",
-    params:
-        chain=stage_chain("align_faces", config, SCRIPTS),
-        parameters=stage_parameters("align_faces", config),
     log:
         f"{OUTPUT}/logs/align_faces/{{subject}}.log",
     benchmark:
         f"{OUTPUT}/benchmarks/align_faces/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    params:
+        chain=stage_chain("align_faces", config, SCRIPTS),
+        parameters=stage_parameters("align_faces", config),
     script:
         "../scripts/align_faces.py"

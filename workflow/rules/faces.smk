@@ -6,14 +6,14 @@ rule detect_faces:
         videos=f"{OUTPUT}/videos/{{subject}}.parquet",
     output:
         f"{OUTPUT}/faces/{{subject}}.parquet",
-    params:
-        chain=stage_chain("detect_faces", config, SCRIPTS),
-        parameters=stage_parameters("detect_faces", config),
     log:
         f"{OUTPUT}/logs/detect_faces/{{subject}}.log",
     benchmark:
         f"{OUTPUT}/benchmarks/detect_faces/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    params:
+        chain=stage_chain("detect_faces", config, SCRIPTS),
+        parameters=stage_parameters("detect_faces", config),
     script:
         "../scripts/detect_faces.py"

@@ -9,14 +9,14 @@ rule extract_frames:
         alignment=f"{OUTPUT}/alignment/{{subject}}.parquet",
     output:
         f"{OUTPUT}/frames/{{subject}}.parquet",
-    params:
-        chain=stage_chain("extract_frames", config, SCRIPTS),
-        parameters=stage_parameters("extract_frames", config),
     log:
         f"{OUTPUT}/logs/extract_frames/{{subject}}.log",
     benchmark:
         f"{OUTPUT}/benchmarks/extract_frames/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    params:
+        chain=stage_chain("extract_frames", config, SCRIPTS),
+        parameters=stage_parameters("extract_frames", config),
     script:
         "../scripts/extract_frames.py"

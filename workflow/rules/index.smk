@@ -7,15 +7,15 @@
 rule probe_videos:
     output:
         f"{OUTPUT}/videos/{{subject}}.parquet",
-    params:
-        chain=stage_chain("probe_videos", config, SCRIPTS),
-        files=files_digest,
     log:
         f"{OUTPUT}/logs/probe_videos/{{subject}}.log",
     benchmark:
         f"{OUTPUT}/benchmarks/probe_videos/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    params:
+        chain=stage_chain("probe_videos", config, SCRIPTS),
+        files=files_digest,
     script:
         "../scripts/probe_videos.py"
 
@@ -25,16 +25,16 @@ rule index_subject:
         videos=f"{OUTPUT}/videos/{{subject}}.parquet",
     output:
         f"{OUTPUT}/index/{{subject}}.parquet",
-    params:
-        chain=stage_chain("index_subject", config, SCRIPTS),
-        rows=rows_digest,
-        parameters=stage_parameters("index_subject", config),
     log:
         f"{OUTPUT}/logs/index_subject/{{subject}}.log",
     benchmark:
         f"{OUTPUT}/benchmarks/index_subject/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    params:
+        chain=stage_chain("index_subject", config, SCRIPTS),
+        rows=rows_digest,
+        parameters=stage_parameters("index_subject", config),
     script:
         "../scripts/index_subject.py"
 
@@ -44,14 +44,14 @@ rule index_clips:
         index=expand(f"{OUTPUT}/index/{{subject}}.parquet", subject=SUBJECTS),
     output:
         f"{OUTPUT}/clips.parquet",
-    params:
-        chain=stage_chain("index_clips", config, SCRIPTS),
-        rows=digest_plan(),
     log:
         f"{OUTPUT}/logs/index_clips.log",
     benchmark:
         f"{OUTPUT}/benchmarks/index_clips.tsv"
     conda:
         "../../envs/cmed.yaml"
+    params:
+        chain=stage_chain("index_clips", config, SCRIPTS),
+        rows=digest_plan(),
     script:
         "../scripts/index_clips.py"

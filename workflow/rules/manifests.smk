@@ -12,13 +12,13 @@ rule write_manifest:
         ),
     output:
         f"{OUTPUT}/manifests/{{subject}}.parquet",
-    params:
-        chain=stage_chain("write_manifest", config, SCRIPTS),
     log:
         f"{OUTPUT}/logs/write_manifest/{{subject}}.log",
     benchmark:
         f"{OUTPUT}/benchmarks/write_manifest/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    params:
+        chain=stage_chain("write_manifest", config, SCRIPTS),
     script:
         "../scripts/write_manifest.py"

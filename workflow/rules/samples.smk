@@ -14,14 +14,14 @@ rule sample_apex:
         frames=f"{OUTPUT}/frames/{{subject}}.parquet",
     output:
         f"{OUTPUT}/samples/{{scheme}}/{{subject}}.parquet",
-    params:
-        chain=lambda wildcards: SAMPLE_CHAINS[wildcards.scheme],
-        parameters=lambda wildcards: SAMPLE_PARAMETERS[wildcards.scheme],
     log:
         f"{OUTPUT}/logs/sample_apex/{{scheme}}/{{subject}}.log",
     benchmark:
         f"{OUTPUT}/benchmarks/sample_apex/{{scheme}}/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    params:
+        chain=lambda wildcards: SAMPLE_CHAINS[wildcards.scheme],
+        parameters=lambda wildcards: SAMPLE_PARAMETERS[wildcards.scheme],
     script:
         "../scripts/sample_apex.py"

@@ -12,9 +12,7 @@ from cmedprep.tables import TableWriter, iterate_clips, read_provenance
 from cmedprep.video import read_frames
 
 
-def extract_frames(
-    root, crop, subject, videos, alignment, output, provenance, progress, threads=1
-):
+def extract_frames(root, crop, subject, videos, alignment, output, provenance, progress, threads=1):
     """Write images below `images/{subject}`, and one row for each of them."""
     clips = {clip["clip_id"]: clip for clip in processed_clips(Path(videos))}
     progress.expect(len(clips), count_frames(list(clips.values())))

@@ -10,8 +10,11 @@ import unicodedata
 from pathlib import PurePosixPath
 
 VIDEO_SUFFIXES = frozenset(
-    ".3gp .asf .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv"
-    .split()
+    f".{suffix}"
+    for suffix in (
+        *("3gp", "asf", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4"),
+        *("mpeg", "mpg", "mts", "ogv", "ts", "vob", "webm", "wmv"),
+    )
 )
 """File name endings, in lower case, by which a stray file is taken for a video."""
 

@@ -68,7 +68,6 @@ class Plan:
             )
         return self.subjects[subject]
 
-
     def all_clips(self) -> Iterator[PlannedClip]:
         """Yield the clips of all subjects, selected or not, and then the homeless ones."""
         for clips in self.subjects.values():
@@ -136,9 +135,7 @@ def parse_apex(text: str) -> int | None:
     return int(number[1])
 
 
-def digest_clips(
-    clips: Iterable[PlannedClip], *, files: bool, numbers: bool = False
-) -> str:
+def digest_clips(clips: Iterable[PlannedClip], *, files: bool, numbers: bool = False) -> str:
     """Return a digest that changes with the clips' rows or, with `files`, their files.
 
     With `files` it covers which file is to be opened for each clip, to what end, its size

@@ -6,6 +6,7 @@ matrix for each frame out.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -45,9 +46,7 @@ class Alignment:
     method: str
 
 
-def align_clip(
-    landmarks: np.ndarray, template: Template, method: str, max_gap: int
-) -> Alignment:
+def align_clip(landmarks: np.ndarray, template: Template, method: str, max_gap: int) -> Alignment:
     """Align all frames of a clip by one of `METHODS`, and bridge short gaps.
 
     Parameters
@@ -75,7 +74,7 @@ def short_gaps(seen: np.ndarray, max_gap: int) -> np.ndarray:
     """Mark the frames in runs of at most `max_gap` unseen frames between two seen ones."""
     marked = np.zeros(len(seen), bool)
     known = np.flatnonzero(seen)
-    for before, after in zip(known[:-1], known[1:], strict=True):
+    for before, after in pairwise(known):
         if 1 < after - before <= max_gap + 1:
             marked[before + 1 : after] = True
     return marked

@@ -20,7 +20,7 @@ def open_clip(root: Path, clip: dict[str, Any]) -> Path:
     RuntimeError
         The file is gone or its content differs from the inventory.
     """
-    path = root / clip["path"]
+    path = root / str(clip["path"])
     if not path.is_file() or digest_file(path) != clip["sha256"]:
         raise RuntimeError(
             f"{path} is not the file that was indexed: it was replaced or removed while the "

@@ -30,9 +30,7 @@ def detect_clip(clip: Mapping[str, Any], frames: Iterable[Frame], finder: FaceFi
     for frame in frames:
         times.append(frame.time)
         found.append(finder.find(frame.image))
-    boxes = [
-        np.array([face.box for face in faces], np.float32).reshape(-1, 4) for faces in found
-    ]
+    boxes = [np.array([face.box for face in faces], np.float32).reshape(-1, 4) for faces in found]
     chosen = follow_face(boxes, clip["width"], clip["height"])
     faces = [among[i] if i is not None else None for among, i in zip(found, chosen, strict=True)]
     return _table(clip, times, found, faces)

@@ -103,7 +103,10 @@ class FaceFinder:
             for detection in result.face_detections or []
         ]
         boxes = np.array(
-            [[(b.xmin + b.width / 2) * width, (b.ymin + b.height / 2) * height] for b, _ in detections]
+            [
+                [(b.xmin + b.width / 2) * width, (b.ymin + b.height / 2) * height]
+                for b, _ in detections
+            ]
         )
         faces = []
         for mesh in result.multi_face_landmarks or []:

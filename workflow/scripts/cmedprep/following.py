@@ -6,15 +6,17 @@ import numpy as np
 
 _REACH = 0.6  # of the face's size, that its centre may have moved since it was last seen
 _GROWTH = 1.6  # factor by which its size may have changed since
+_PATIENCE = 30  # frames after which a face that comes back may be somebody else's
 
 
 def follow_face(boxes: Sequence[np.ndarray], width: int, height: int) -> list[int | None]:
     """Choose the face that a clip is about, and return which it is in each frame.
 
     Faces are first joined to tracks: a face continues the track whose last box is nearest,
-    if its centre lies within 0.6 of the box's size and its size within a factor of 1.6;
-    how long ago that was does not matter, as a child before a camera keeps its place. Then
-    the track is chosen with the greatest sum over its frames of
+    if that was seen at most 30 frames ago, the centre has moved by at most 0.6 of the box's
+    size, and the size has changed by at most a factor of 1.6. A face that comes back later
+    may be another person's and starts a track of its own. Then the track is chosen with the
+    greatest sum over its frames of
 
         sqrt(area / image area) * exp(-2 d**2),
 
@@ -40,6 +42,7 @@ def follow_face(boxes: Sequence[np.ndarray], width: int, height: int) -> list[in
         pairs = sorted(
             (distance, t, f)
             for t, before in enumerate(last)
+            if frame - max(tracks[t]) <= _PATIENCE
             for f in free
             if (distance := _distance(before, found[f])) is not None
         )
@@ -72,5 +75,6 @@ def _weights(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
         return np.zeros(0)
     offset = boxes[:, :2] + boxes[:, 2:] / 2 - np.array([width, height]) / 2
     distance = np.hypot(offset[:, 0], offset[:, 1]) / (np.hypot(width, height) / 2)
-    result: np.ndarray = np.sqrt(boxes[:, 2] * boxes[:, 3] / (width * height))
-    return result * np.exp(-2 * distance**2)
+    sizes = np.sqrt(boxes[:, 2] * boxes[:, 3] / (width * height))
+    result: np.ndarray = sizes * np.exp(-2 * distance**2)
+    return result

@@ -83,9 +83,7 @@ def fit_similarity(
 
 def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Transform points of shape (..., n, 2) by transforms of shape (..., 2, 3)."""
-    result: np.ndarray = (
-        points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
-    )
+    result: np.ndarray = points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
     return result
 
 

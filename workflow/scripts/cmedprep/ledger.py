@@ -33,8 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from cmedplan.plan import PROCESSABLE, PlannedClip, parse_apex
-
-from cmedprep.video import VideoFault, digest_file, probe_video
+from cmedprep.video import VideoError, digest_file, probe_video
 
 _VIDEO_FACTS = (
     "path",
@@ -75,8 +74,8 @@ def probe_clip(clip: PlannedClip, root: Path) -> dict[str, Any]:
     try:
         row |= {"sha256": digest_file(file), "size_bytes": file.stat().st_size}
         row |= asdict(probe_video(file)) | {"video_status": "ok", "video_reason": ""}
-    except VideoFault as fault:
-        return row | {"video_status": fault.status, "video_reason": str(fault)}
+    except VideoError as error:
+        return row | {"video_status": error.status, "video_reason": str(error)}
     except PermissionError as error:
         return row | {"video_status": "unreadable_video", "video_reason": str(error.strerror)}
     return row | {"processed": clip.status in PROCESSABLE}

@@ -32,7 +32,7 @@ def summarise_clip(
     for stage in stages:
         row |= stage
     row["samples"] = [
-        {"scheme": scheme, "n_slots": 0, "n_without_image": 0} | sample
+        {"scheme": scheme, "n_slots": 0, "n_without_image": 0, **sample}
         for scheme, sample in sorted(samples.items())
     ]
     row["schema_version"] = SCHEMA_VERSION

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from cmedplan.fingerprint import code_fingerprint
-
 from cmedprep.schemas import SCHEMA_VERSION
 
 PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pyarrow")
@@ -44,8 +43,7 @@ def provenance_of(stage: str, params: Any) -> dict[str, Any]:
 def _model_digests() -> dict[str, str]:
     """Return the SHA-256 of each model file, without importing MediaPipe."""
     spec = find_spec("mediapipe")
-    assert spec is not None and spec.origin is not None
-    package = Path(spec.origin).parent
+    package = Path(spec.origin).parent  # type: ignore[union-attr, arg-type]
     return {
         Path(model).name: hashlib.sha256((package / model).read_bytes()).hexdigest()
         for model in MODELS

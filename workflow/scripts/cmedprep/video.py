@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 
-class VideoFault(Exception):
+class VideoError(Exception):
     """A video cannot be used; `status` and the message say why."""
 
     def __init__(self, status: str, reason: str) -> None:
@@ -58,7 +58,7 @@ def read_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
 
     Raises
     ------
-    VideoFault
+    VideoError
         The file cannot be opened or holds no video, or its data ends or breaks before its
         last frame.
     """
@@ -74,7 +74,7 @@ def probe_video(path: Path, threads: int = 1) -> VideoFacts:
 
     Raises
     ------
-    VideoFault
+    VideoError
         As for `read_frames`.
     """
     times = []
@@ -111,14 +111,14 @@ def digest_file(path: Path) -> str:
 def _decode(path: Path, threads: int) -> Iterator[tuple[float, av.VideoFrame]]:
     """Yield presentation times and decoded frames."""
     if path.stat().st_size == 0:
-        raise VideoFault("unreadable_video", "the file is empty (0 bytes)")
+        raise VideoError("unreadable_video", "the file is empty (0 bytes)")
     try:
         container = av.open(str(path))
     except (av.FFmpegError, ValueError) as error:
-        raise VideoFault("unreadable_video", f"not a video: {_words(error)}") from error
+        raise VideoError("unreadable_video", f"not a video: {_words(error)}") from error
     with container:
         if not container.streams.video:
-            raise VideoFault("unreadable_video", "the file has no video stream")
+            raise VideoError("unreadable_video", "the file has no video stream")
         stream = container.streams.video[0]
         stream.codec_context.thread_count = threads
         packets = frames = 0
@@ -133,12 +133,12 @@ def _decode(path: Path, threads: int) -> Iterator[tuple[float, av.VideoFrame]]:
         except av.FFmpegError as error:
             status = "truncated_video" if frames else "unreadable_video"
             reason = f"the data breaks after {frames} frames: {_words(error)}"
-            raise VideoFault(status, reason) from error
+            raise VideoError(status, reason) from error
         if stream.frames > packets:
             reason = f"the header promises {stream.frames} frames, the file holds {packets}"
-            raise VideoFault("truncated_video" if frames else "unreadable_video", reason)
+            raise VideoError("truncated_video" if frames else "unreadable_video", reason)
         if not frames:
-            raise VideoFault("unreadable_video", "the video stream holds no frame")
+            raise VideoError("unreadable_video", "the video stream holds no frame")
 
 
 def _words(error: Exception) -> str:

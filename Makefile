@@ -1,0 +1,69 @@
+# make run    set up, make the demo data set, run the workflow on it
+# make test   set up, run every test
+# make setup  set up alone, into .venv
+
+CORES ?= 2
+RESULTS ?= results
+# The first Python on the PATH that the packages are locked for.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
+	&& command -v $$p && break; done)
+UV := $(or $(shell command -v uv),.tools/bin/uv)
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+
+# uv takes the Python that is there and downloads none.
+export UV_PYTHON_DOWNLOADS := never
+# A virtual environment that happens to be active is not ours.
+unexport VIRTUAL_ENV
+unexport PYTHONPATH
+unexport PYTHONHOME
+
+.PHONY: run test setup demo check format clean
+.DELETE_ON_ERROR:
+
+run: demo
+	@echo "== Workflow on the demo data set"
+	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml --quiet host rules
+	@$(BIN)/python workflow/scripts/summarise_run.py $(RESULTS)
+
+test: setup
+	$(BIN)/python -m pytest
+
+setup: .venv/.ready
+
+demo: setup
+	@echo "== Demo data set"
+	$(BIN)/python -m tests.makers.make_demo --output demo
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
+	$(BIN)/snakemake --lint --configfile config/demo.yaml
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
+
+envs: setup
+	$(BIN)/python envs/make_environment.py
+
+clean:
+	rm -rf .venv .tools .snakemake demo results
+
+.venv/.ready: pyproject.toml uv.lock | $(UV)
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and not on the PATH:" \
+		"install it, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "== Set-up into .venv with $(PYTHON)"
+	$(UV) sync --locked --quiet --compile-bytecode --python $(PYTHON)
+	@touch $@
+
+.tools/bin/uv:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and not on the PATH:" \
+		"install it, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "== uv into .tools"
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

@@ -1,0 +1,40 @@
+"""Say in a few lines what a run has made and where: `summarise_run.py [results]`."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from cmedprep.tables import read_rows
+
+
+def summarise_run(results):
+    """Print the ledger, the counts of frames and samples, and the places to look at."""
+    clips = read_rows(results / "clips.parquet")
+    manifests = [
+        row for path in sorted((results / "manifests").glob("*.parquet")) for row in read_rows(path)
+    ]
+    rows = sum(clip["metadata_row"] is not None for clip in clips)
+    print(
+        f"\n{rows} metadata rows and {len(clips) - rows} videos without a row. What became of them:"
+    )
+    status = {row["clip_id"]: row["status"] for row in clips}
+    status |= {row["clip_id"]: row["status"] for row in manifests}
+    for name, count in Counter(status.values()).most_common():
+        print(f"  {count:6d}  {name}")
+    frames = sum(row["n_frames"] for row in manifests if row["processed"])
+    written = sum(row["n_written"] or 0 for row in manifests)
+    print(f"{written} of {frames} frames aligned and written")
+    samples = Counter(
+        sample["scheme"] for row in manifests for sample in row["samples"] if sample["n_slots"]
+    )
+    print("Samples: " + ", ".join(f"{name} of {n} clips" for name, n in sorted(samples.items())))
+    print(f"""
+  {results}/clips.parquet        every metadata row and video, with status and reason
+  {results}/manifests/           one table per subject: counts, quality, digests of its clips
+  {results}/samples/             one folder per sampling scheme, one table per subject
+  {results}/images/              aligned faces: {{subject}}/{{emotion}}/{{clip}}/{{frame}}.png
+""")
+
+
+if __name__ == "__main__":
+    summarise_run(Path(sys.argv[1] if len(sys.argv) > 1 else "results"))
