@@ -1,28 +1,46 @@
 """What all rules share: the checked config, the plan of the data set, and paths."""
 
+import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# Snakemake fetches a hosted workflow file by file, so what scripts import has to be named.
-if workflow.current_basedir.is_local:
-    RULES = Path(workflow.current_basedir.get_path_or_uri(secret_free=False))
-else:
-    for name in Path(workflow.source_path("../scripts/modules.txt")).read_text().split():
-        workflow.source_path(f"../scripts/{name}")
-    RULES = Path(workflow.source_path("common.smk")).parent
-SCRIPTS = RULES.parent / "scripts"
-SCHEMA = workflow.source_path("../schemas/config.schema.yaml")
+
+def find_scripts():
+    """Return the folder of scripts and packages, fetched first where the workflow is hosted.
+
+    Snakemake fetches a hosted workflow file by file and knows nothing of what scripts import.
+    """
+    if workflow.current_basedir.is_local:
+        rules_folder = workflow.current_basedir.get_path_or_uri(secret_free=False)
+        return Path(rules_folder).parent / "scripts"
+    names = Path(workflow.source_path("../scripts/modules.txt")).read_text().split()
+    folder = Path(".snakemake").absolute() / "cmed-scripts"
+    for name in names:
+        target = folder / name
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(Path(workflow.source_path(f"../scripts/{name}")).read_bytes())
+        os.replace(part, target)
+    # Jobs inherit it, and remote ones parse this file again.
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (str(folder), os.environ.get("PYTHONPATH")))
+    )
+    return folder
+
+
+SCRIPTS = find_scripts()
 sys.path.insert(0, str(SCRIPTS))
 
 from cmedplan.config import complete_config
 from cmedplan.errors import PlanError
+from cmedplan.inventory import files_digest
 from cmedplan.plan import digest_clips, make_plan
 from cmedplan.stages import stage_chain, stage_parameters
 
 try:
-    complete_config(config, Path(SCHEMA))
+    complete_config(config, Path(workflow.source_path("../schemas/config.schema.yaml")))
     PLAN = make_plan(config)
 except PlanError as error:
     raise WorkflowError(str(error)) from None
@@ -45,9 +63,10 @@ def clips_of(wildcards):
         raise WorkflowError(str(error)) from None
 
 
-def files_digest(wildcards):
+def videos_digest(wildcards):
     """Return what changes when a video of the subject may have changed."""
-    return digest_clips(clips_of(wildcards), files=True)
+    table = Path(f"{OUTPUT}/videos/{wildcards.subject}.parquet")
+    return files_digest(clips_of(wildcards), Path(config["dataset"]["root"]), table)
 
 
 def rows_digest(wildcards):

@@ -1,9 +1,7 @@
 """The ledger: what every video is, and what became of every metadata row."""
 
 
-# Jobs find a video's changes by this rule's `files`, the sizes and times of the subject's
-# videos at parse time. Its output holds checksums but no times, so a video that was touched
-# and not changed reruns nothing after it.
+# `files` changes when the content of the subject's videos has changed; see `inventory`.
 rule probe_videos:
     output:
         f"{OUTPUT}/videos/{{subject}}.parquet",
@@ -15,7 +13,7 @@ rule probe_videos:
         "../../envs/cmed.yaml"
     params:
         chain=stage_chain("probe_videos", config, SCRIPTS),
-        files=files_digest,
+        files=videos_digest,
     script:
         "../scripts/probe_videos.py"
 

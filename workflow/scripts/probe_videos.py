@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cmedplan.plan import digest_clips, make_plan
+from cmedplan.inventory import files_digest, write_record
+from cmedplan.plan import make_plan
 from cmedprep.job import logged
 from cmedprep.ledger import probe_clip
 from cmedprep.provenance import provenance_of
@@ -12,18 +13,19 @@ from cmedprep.tables import write_table
 
 def probe_videos(subject, config, files, output, provenance, progress):
     """Write the facts of a subject's videos, one row for each clip."""
+    root, output = Path(config["dataset"]["root"]), Path(output)
     clips = make_plan(config).clips(subject)
-    if digest_clips(clips, files=True) != files:
+    if files_digest(clips, root, output) != files:
         raise RuntimeError(
             f"The videos of {subject} have changed since the workflow was started. Run it again."
         )
-    root = Path(config["dataset"]["root"])
     progress.expect(len(clips), 0)
     rows = []
     for clip in clips:
         rows.append(probe_clip(clip, root))
         progress.advance(clip.clip_id, rows[-1]["n_frames"] or 0)
-    write_table(Path(output), VIDEOS, rows, provenance)
+    write_table(output, VIDEOS, rows, provenance)
+    write_record(clips, output, files, {row["path"]: row["sha256"] for row in rows if row["path"]})
 
 
 if __name__ == "__main__":

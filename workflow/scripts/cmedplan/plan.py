@@ -135,19 +135,22 @@ def parse_apex(text: str) -> int | None:
     return int(number[1])
 
 
-def digest_clips(clips: Iterable[PlannedClip], *, files: bool, numbers: bool = False) -> str:
+def digest_clips(
+    clips: Iterable[PlannedClip], *, files: bool, times: bool = True, numbers: bool = False
+) -> str:
     """Return a digest that changes with the clips' rows or, with `files`, their files.
 
     With `files` it covers which file is to be opened for each clip, to what end, its size
-    and modification time; without, what the metadata says and how it was matched. A row's
-    number counts only with `numbers`: reordering the metadata file changes no subject.
+    and, with `times`, its modification time; without, what the metadata says and how it was
+    matched. A row's number counts only with `numbers`: reordering the metadata file changes
+    no subject.
     """
     digest = hashlib.sha256()
     for clip in clips:
         video, row = clip.video, clip.row
         facts: Sequence[object]
         if files:
-            file = (video.path, video.size, video.mtime_ns) if video else ()
+            file = (video.path, video.size, video.mtime_ns if times else 0) if video else ()
             facts = (clip.status in PROCESSABLE, *file)
         else:
             facts = (
