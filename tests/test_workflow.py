@@ -359,7 +359,8 @@ def test_workflow_is_usable_as_a_module(
         "rule mine:\n    default_target: True\n    input:\n        rules.cmed_all.input,\n"
     )
     project = replace(fresh, repository=fresh.folder)
-    project.succeed()
+    # The trigger `code`, which our profile leaves out, fails on scripts from git.
+    project.succeed("--rerun-triggers", "mtime", "params", "input")
     assert project.digests() == finished_tiny.digests()
 
 

@@ -12,9 +12,9 @@ def find_scripts():
 
     Snakemake fetches a hosted workflow file by file and knows nothing of what scripts import.
     """
-    if workflow.current_basedir.is_local:
-        rules_folder = workflow.current_basedir.get_path_or_uri(secret_free=False)
-        return Path(rules_folder).parent / "scripts"
+    here = Path(workflow.current_basedir.get_path_or_uri(secret_free=False))
+    if here.is_dir():
+        return here.parent / "scripts"
     names = Path(workflow.source_path("../scripts/modules.txt")).read_text().split()
     folder = Path(".snakemake").absolute() / "cmed-scripts"
     for name in names:

@@ -47,7 +47,8 @@ def reach(script: Path) -> tuple[frozenset[Path], frozenset[str]]:
 
 @cache
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+    # Line ends are git's affair: they differ with the system, and the last one may be lost.
+    return path.read_text(encoding="utf-8").rstrip()
 
 
 @cache

@@ -1,39 +1,73 @@
-"""Cut aligned faces out of frames and encode them."""
+"""Cut aligned faces out of frames and encode them.
+
+Between its samples an image must be guessed, and a guess that is better on the samples than
+between them moves edges and changes sharpness as the head drifts by fractions of a pixel. So
+the source is first sampled twice as densely by a spline, and only then interpolated linearly.
+"""
+
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from cmedprep.geometry import scale_of
+from cmedprep.geometry import apply, compose, invert, scale_of
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
-_PNG_LEVEL = 3  # a quarter of the time of the default 6 and a few per cent larger
+# As small as level 9, in a fortieth of the time: neighbouring pixels predict each other (Paeth),
+# and what is left of a face has no repeats worth a search. With RLE all levels are the same.
+_PNG = [
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+]
+
+# Variances, in square source pixels, of linear interpolation between samples 1 px apart,
+# averaged over its position; and of `cv2.pyrUp` followed by the same at 1/2 px.
+_LINEAR = 1 / 6
+_DOUBLED = 1 / 4 + _LINEAR / 4
+# Crops of half the scale of the source and less: the low-pass leaves little that the denser
+# sampling would save, at three times the cost.
+_WIDE = 0.5 * 3**0.5
 
 
 def crop_face(image: np.ndarray, matrix: np.ndarray, size: int, blur_px: float) -> np.ndarray:
     """Resample an aligned face, once, from the source frame.
 
-    Bicubic, and black where the crop reaches beyond the frame.
+    One short filter does two things: it is the low-pass, and it gives back what the steps
+    after it smooth away. `cv2.pyrUp` then doubles the sampling, and `cv2.warpAffine`
+    interpolates linearly, its only mode that does not round coordinates. At every sub-pixel
+    phase, positions keep to 0.01 px up to 0.2 cycles per source pixel, where bicubic
+    `cv2.warpAffine` is 0.05 px off. Only the part of the frame that is seen is touched.
 
     Parameters
     ----------
     image : ndarray, shape (height, width, 3), uint8
         The source frame, RGB.
     matrix : ndarray, shape (2, 3)
-        Source pixel to crop pixel.
+        Source pixel to crop pixel, a similarity.
     size : int
         Width and height of the crop in pixels.
     blur_px : float
-        Standard deviation of the low-pass filter before resampling, see `low_pass`; 0 for none.
+        Standard deviation of the low-pass filter in source pixels, see `low_pass`; 0 for none.
 
     Returns
     -------
     ndarray, shape (size, size, 3), uint8
+        Black where the crop reaches beyond the frame.
     """
-    if blur_px > 0:
-        image = cv2.GaussianBlur(image, (0, 0), blur_px)
-    return cv2.warpAffine(
-        image, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT
+    kernel = _kernel(blur_px)
+    seen, origin = _region(image, matrix, size, margin=len(kernel) // 2 + 3)
+    if not seen.size:
+        return np.zeros((size, size, image.shape[2]), np.uint8)
+    to_crop = compose(matrix, np.array([[1.0, 0.0, origin[0]], [0.0, 1.0, origin[1]]]))
+    samples = cv2.sepFilter2D(seen, cv2.CV_32F, kernel, kernel)
+    if blur_px < _WIDE:
+        samples = cv2.pyrUp(samples)  # sample 2 i lies on pixel i
+        to_crop[:, :2] /= 2
+    crop = cv2.warpAffine(
+        samples, to_crop, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
     )
+    return cv2.convertScaleAbs(np.maximum(crop, 0))  # rounded, and at most 255
 
 
 def low_pass(matrices: np.ndarray) -> float:
@@ -41,24 +75,60 @@ def low_pass(matrices: np.ndarray) -> float:
 
     A crop that shrinks the source by a factor f < 1 is filtered with a Gaussian of standard
     deviation 0.5 sqrt(1/f^2 - 1), which turns a source pixel's blur of 0.5 into that of a crop
-    pixel. One value serves the whole clip, from its median scale, so that no frame looks
-    sharper than the next; shrinking by less than a quarter is left unfiltered.
+    pixel; it fades to nothing as f rises to 1. One value serves the whole clip, from its
+    median scale, so that no frame looks sharper than the next.
     """
     factor = float(np.nanmedian(scale_of(matrices)))
-    return 0.5 * float(np.sqrt(1 / factor**2 - 1)) if factor < 0.75 else 0.0
+    return 0.5 * float(np.sqrt(1 / factor**2 - 1)) if factor < 1 else 0.0
 
 
 def encode(image: np.ndarray, kind: str, quality: int) -> bytes:
     """Return an RGB image as the bytes of a PNG or JPEG file.
 
-    Equal pixels give equal bytes with the same OpenCV build.
+    Equal pixels give equal bytes with the same builds of OpenCV and of zlib, which OpenCV's
+    wheel takes from the system; a PNG's pixels are the same with any.
     """
-    options = (
-        [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL]
-        if kind == "png"
-        else [cv2.IMWRITE_JPEG_QUALITY, quality]
-    )
+    options = _PNG if kind == "png" else [cv2.IMWRITE_JPEG_QUALITY, quality]
     done, data = cv2.imencode(SUFFIXES[kind], cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     if not done:
         raise OSError(f"OpenCV could not encode a {image.shape} image as {kind}")
     return data.tobytes()
+
+
+@lru_cache
+def _kernel(blur_px: float) -> np.ndarray:
+    """Return the filter that makes a Gaussian of `blur_px` together with the steps after it.
+
+    Variances add, so it has what the blur wants less what those steps have; that is negative
+    for a small blur, and the filter sharpens. Up to `_WIDE` five taps are enough, a, b, c, b, a:
+
+    * their sum is 1:                      c + 2 b + 2 a = 1
+    * their variance is v:                 2 b + 8 a = v
+    * their gain at 1/4 cycle per pixel:   c - 2 a = g
+
+    g holds the Gaussian's own gain, and 1.39 for the steps after it. (They keep 0.69 there;
+    1.39 is what the filter has that is flattest at low frequencies. The full 1.45 rings more.)
+    """
+    if blur_px < _WIDE:
+        v = blur_px**2 - _DOUBLED
+        g = 1.39 * np.exp(-((np.pi * blur_px) ** 2) / 8)
+        a = (g + v - 1) / 4
+        b = v / 2 - 4 * a
+        return np.array([a, b, g + 2 * a, b, a])
+    sigma = float(np.sqrt(blur_px**2 - _LINEAR))
+    return cv2.getGaussianKernel(2 * int(np.ceil(3 * sigma)) + 1, sigma).ravel()
+
+
+def _region(
+    image: np.ndarray, matrix: np.ndarray, size: int, margin: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the part of a frame that a crop sees, and where its first pixel (x, y) lies.
+
+    The part has a margin of whole pixels for the filters, as far as the frame has them.
+    """
+    end = size - 1
+    corners = apply(invert(matrix), np.array([[0, 0], [end, 0], [0, end], [end, end]]))
+    limit = (image.shape[1], image.shape[0])
+    x0, y0 = np.clip(np.floor(corners.min(axis=0)) - margin, 0, limit).astype(int)
+    x1, y1 = np.clip(np.ceil(corners.max(axis=0)) + margin + 1, 0, limit).astype(int)
+    return image[y0:y1, x0:x1], np.array([x0, y0])

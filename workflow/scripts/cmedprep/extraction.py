@@ -49,21 +49,23 @@ def extract_clip(
     clip_id = alignment["clip_id"][0].as_py()
     place = Path(clip_id).relative_to(Path(clip_id).parts[0])
     (folder / place).mkdir(parents=True, exist_ok=True)
-    digests, names = [], []
+    names, files, pixels = [], [], []
     for frame in frames:
         if placed[frame.index]:
             image = crop_face(frame.image, matrices[frame.index], crop["size"], blur)
             data = encode(image, crop["format"], crop["quality"])
             name = f"{frame.index:06d}{SUFFIXES[crop['format']]}"
             (folder / place / name).write_bytes(data)
-            digests.append(hashlib.sha256(data).hexdigest())
             names.append(f"images/{clip_id}/{name}")
+            files.append(hashlib.sha256(data).hexdigest())
+            pixels.append(hashlib.sha256(image).hexdigest())
     rows = alignment.filter(pa.array(placed))
     columns = {name: rows[name] for name in FRAME_KEY_NAMES} | {
         "image": names,
         "width": [crop["size"]] * len(names),
         "height": [crop["size"]] * len(names),
-        "sha256": digests,
+        "sha256": files,
+        "pixels_sha256": pixels,
         "matrix": fixed_list(matrices[placed], np.ones(len(names), bool), MATRIX),
         "interpolated": rows["interpolated"],
     }

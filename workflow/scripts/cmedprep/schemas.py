@@ -93,6 +93,7 @@ FRAMES = pa.schema(
         pa.field("width", pa.int32(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
         pa.field("sha256", pa.string(), nullable=False),
+        pa.field("pixels_sha256", pa.string(), nullable=False),
         pa.field("matrix", MATRIX, nullable=False),
         pa.field("interpolated", pa.bool_(), nullable=False),
     ]
