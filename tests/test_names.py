@@ -48,7 +48,8 @@ def test_a_key_is_its_own_key(name: str) -> None:
     assert key(key(name)) == key(name)
 
 
-@given(st.text(st.characters(max_codepoint=0x17F)))
+# The dotless i is the one letter of these whose capital is another letter's.
+@given(st.text(st.characters(max_codepoint=0x17F, exclude_characters="\u0131")))
 def test_neither_case_nor_composition_nor_margins_change_a_key(name: str) -> None:
     assert key(name) == key(f"  {unicodedata.normalize('NFD', name)}\t") == key(key(name).upper())
 

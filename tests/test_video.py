@@ -347,6 +347,35 @@ def test_whatever_bytes_are_damaged_there_is_a_result_or_a_reason(
         assert status in ("ok", "unreadable_video", "truncated_video")
 
 
+def flagged_by_the_decoder(path: Path) -> bool:
+    try:
+        with av.open(str(path)) as file:
+            return any(frame.is_corrupt for frame in file.decode(video=0))
+    except (av.FFmpegError, AttributeError):
+        return False
+
+
+def test_a_picture_that_the_decoder_had_to_guess_is_not_passed_off_as_whole(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    images = [image // 2 + rng.integers(0, 60, (48, 64, 1), np.uint8) for image in pictures()]
+    data = encode(tmp_path / "clip.mp4", images, **FAST_START).read_bytes()
+    start = data.index(b"mdat") + 800  # behind the encoder's own remarks
+    path = tmp_path / "damaged.mp4"
+    guessed = 0
+    for seed in range(30):
+        chance = random.Random(seed)
+        damaged = bytearray(data)
+        for _ in range(10):
+            damaged[chance.randrange(start, len(data))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        if flagged_by_the_decoder(path):
+            guessed += 1
+            assert refusal(path)[0] == "truncated_video"
+    assert guessed > 0
+
+
 def test_a_file_that_is_not_there_is_an_error_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         probe_video(tmp_path / "clip.mp4")

@@ -79,7 +79,7 @@ def phase_slots(n_frames: int, apex: int, scheme: Mapping[str, Any]) -> list[tup
     """
     half = (scheme["slots"] - 1) // 2
     rise = [round(Fraction(apex * k, half)) for k in range(half + 1)]
-    fall = [apex + round(Fraction((n_frames - 1 - apex) * k, half)) for k in range(1, half + 1)]
+    fall = [round(apex + Fraction((n_frames - 1 - apex) * k, half)) for k in range(1, half + 1)]
     return list(enumerate(rise + fall))
 
 
