@@ -16,7 +16,14 @@ sys.path.insert(0, str(REPOSITORY / "envs"))
 import make_environment
 
 LOCK = tomllib.loads((REPOSITORY / "uv.lock").read_text())
-UNWANTED = ("jax", "jaxlib", "opencv-contrib-python", "opencv-python", "sentencepiece", "sounddevice")
+UNWANTED = (
+    "jax",
+    "jaxlib",
+    "opencv-contrib-python",
+    "opencv-python",
+    "sentencepiece",
+    "sounddevice",
+)
 
 
 def test_installed_packages_are_the_locked_ones() -> None:
@@ -40,7 +47,10 @@ def test_unwanted_packages_are_neither_installed_nor_locked(name: str) -> None:
 
 def test_every_locked_file_has_a_hash() -> None:
     for package in LOCK["package"]:
-        for file in [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]:
+        for file in [
+            *package.get("wheels", []),
+            *([package["sdist"]] if "sdist" in package else []),
+        ]:
             assert file["hash"].startswith("sha256:")
 
 

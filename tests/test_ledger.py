@@ -256,13 +256,15 @@ def test_a_clip_without_a_file_has_no_facts(tmp_path: Path) -> None:
 
 
 def test_the_clip_of_a_subject_that_is_not_selected_says_so() -> None:
-    row = list_unprocessed(planned(), LABELS)
+    row = list_unprocessed(planned(), Path("nowhere"), LABELS)
     assert (row["status"], row["path"], row["processed"]) == ("not_selected", FILE.path, False)
     assert "S1" in row["reason"]
     pa.Table.from_pylist([row], schema=INDEX).validate(full=True)
 
 
 def test_a_row_without_subject_keeps_its_fault() -> None:
-    row = list_unprocessed(planned(status="invalid_name", subject=None, video=None), LABELS)
+    row = list_unprocessed(
+        planned(status="invalid_name", subject=None, video=None), Path("nowhere"), LABELS
+    )
     assert (row["status"], row["reason"]) == ("invalid_name", "the reason of invalid_name")
     pa.Table.from_pylist([row], schema=INDEX).validate(full=True)

@@ -692,3 +692,34 @@ def test_every_row_and_every_video_is_in_exactly_one_clip_whatever_the_order(
             assert digest_clips(again.clips(subject), files=files) == digest_clips(
                 plan.clips(subject), files=files
             )
+
+
+@pytest.mark.parametrize("link", ["Happy", "Happy/S1"])
+def test_rows_below_a_linked_folder_name_the_link(tmp_path: Path, link: str) -> None:
+    elsewhere = tmp_path / "elsewhere" / "S1"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "a.mp4").touch()
+    root = lay_out(tmp_path / "root", [], [("S1", "a.mp4", "Happy", "1")])
+    place = root / SUBJECTS / link
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(elsewhere if "/" in link else elsewhere.parent)
+    clip = only(make_plan(complete(root, {})))
+    assert clip.status == "forbidden_video"
+    assert f"{SUBJECTS}/{link}: it is a symbolic link" in clip.reason
+
+
+def test_files_of_an_ambiguous_row_are_listed_as_such(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, ["Happy/S1/a.mp4", "Happy/S1/A.mp4"], [("s1", "a.MP4", "Happy", "1")])
+    strays = [clip for clip in plan.all_clips() if clip.row is None]
+    assert statuses(plan) == {"ambiguous_video": 1, "stray_video": 2}
+    assert all("no metadata row names this file and no other" in clip.reason for clip in strays)
+
+
+def test_two_spellings_of_the_layouts_folder_are_no_choice(tmp_path: Path) -> None:
+    root = lay_out(tmp_path, [], [], "finalfullvideos_SUBJECTS")
+    (root / "Finalfullvideos_subjects").mkdir()
+    assert "`Finalfullvideos_subjects`, `finalfullvideos_SUBJECTS`" in refusal(complete(root, {}))
+
+
+def test_a_line_break_behind_a_name_is_forgiven(tmp_path: Path) -> None:
+    assert only(plan_of(tmp_path, ["Happy/S1/a.mp4"], [("S1", "a.mp4\n", "Happy", "1")])).video

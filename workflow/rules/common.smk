@@ -72,8 +72,3 @@ def videos_digest(wildcards):
 def rows_digest(wildcards):
     """Return what changes when a metadata row of the subject has changed."""
     return digest_clips(clips_of(wildcards), files=False)
-
-
-def digest_plan():
-    """Return what changes when any row of the ledger of the whole data set has."""
-    return digest_clips(PLAN.all_clips(), files=False, numbers=True)

@@ -50,6 +50,7 @@ rule index_clips:
         "../../envs/cmed.yaml"
     params:
         chain=stage_chain("index_clips", config, SCRIPTS),
-        rows=digest_plan(),
+        rows=digest_clips(PLAN.all_clips(), files=False, numbers=True),
+        files=digest_clips(PLAN.homeless, files=True),
     script:
         "../scripts/index_clips.py"

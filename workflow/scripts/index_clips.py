@@ -14,8 +14,9 @@ def index_clips(config, index, output, provenance):
     """Write one row for each clip of each subject, and for those that belong to none."""
     plan = make_plan(config)
     indexed = {row["clip_id"]: row for path in index for row in read_rows(Path(path))}
+    root = Path(config["dataset"]["root"])
     rows = [
-        (indexed.get(clip.clip_id) or list_unprocessed(clip, config["labels"]))
+        (indexed.get(clip.clip_id) or list_unprocessed(clip, root, config["labels"]))
         | {"metadata_row": clip.row.number if clip.row else None}
         for clip in plan.all_clips()
     ]

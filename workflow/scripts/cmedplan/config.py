@@ -1,15 +1,36 @@
 """Check a config against its JSON schema and fill in the defaults."""
 
 import difflib
+import math
 from collections.abc import Mapping, MutableMapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, relevance
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from cmedplan.errors import PlanError
+from cmedplan.names import emotion_key
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: Any, value: Any) -> bool:
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+# For JSON Schema 224.0 is an integer and NaN a number; for a crop's size neither will do.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
 
 
 def complete_config(config: MutableMapping[str, Any], schema_file: Path) -> None:
@@ -22,26 +43,27 @@ def complete_config(config: MutableMapping[str, Any], schema_file: Path) -> None
     """
     schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
     _fill_defaults(config, schema)
-    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=relevance, reverse=True)
+    errors = sorted(_Validator(schema).iter_errors(config), key=_outermost)
     if errors:
         raise _explain(errors[0])
     _check_scheme_names(config)
+    _check_labels(config["labels"])
+
+
+def _outermost(error: ValidationError) -> tuple[int, list[str]]:
+    return len(error.absolute_path), [str(part) for part in error.absolute_path]
 
 
 def _fill_defaults(value: Any, schema: Mapping[str, Any]) -> None:
     if isinstance(value, MutableMapping):
         for name, part in schema.get("properties", {}).items():
             if "default" in part:
-                value.setdefault(name, _copy(part["default"]))
+                value.setdefault(name, deepcopy(part["default"]))
             # A section that is written but left empty (`crop:`) means its defaults.
             if value.get(name) is None and part.get("type") == "object":
-                value[name] = {}
+                value[name] = deepcopy(part.get("default", {}))
             if name in value:
                 _fill_defaults(value[name], part)
-
-
-def _copy(default: Any) -> Any:
-    return yaml.safe_load(yaml.safe_dump(default))
 
 
 def _explain(error: ValidationError) -> PlanError:
@@ -66,6 +88,13 @@ def _explain(error: ValidationError) -> PlanError:
             found="nothing",
             remedy="set it in your config file",
         )
+    if error.validator == "not":  # says what it is about in its description alone
+        return PlanError(
+            f"config key `{place}`",
+            expected=schema["description"].strip(),
+            found=repr(error.instance),
+            remedy="see config/README.md",
+        )
     return PlanError(
         f"config key `{place or '(whole file)'}`",
         expected=f"{error.validator} {error.validator_value}"
@@ -85,6 +114,26 @@ def _check_scheme_names(config: Mapping[str, Any]) -> None:
             expected="a different name for each scheme, as each is a folder",
             found=f"`{twice[0]}` more than once",
             remedy="rename one of them",
+        )
+
+
+def _check_labels(labels: Mapping[str, Any]) -> None:
+    emotions = list(labels["three_class"])
+    keys = [emotion_key(emotion) for emotion in emotions]
+    twice = [emotion for emotion in emotions if keys.count(emotion_key(emotion)) > 1]
+    if twice:
+        raise PlanError(
+            "config key `labels.three_class`",
+            expected="each emotion once, whatever its spelling",
+            found=", ".join(f"`{emotion}`" for emotion in twice),
+            remedy="keep one of them",
+        )
+    if labels["without_expression"] not in emotions:
+        raise PlanError(
+            "config key `labels.without_expression`",
+            expected="one of the emotions in `labels.three_class`: " + ", ".join(emotions),
+            found=repr(labels["without_expression"]),
+            remedy="spell it as it is spelt there",
         )
 
 

@@ -17,6 +17,7 @@ PACKAGES = ("cmedplan", "cmedprep")
 SHARED_BY_NAME = "cmedprep.schemas"
 
 
+@cache
 def code_fingerprint(script: Path) -> str:
     """Return the SHA-256 of a script and of all modules of ours that it imports."""
     sources, definitions = reach(script)

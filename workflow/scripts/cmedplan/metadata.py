@@ -52,7 +52,7 @@ def read_metadata(path: Path, columns: Mapping[str, str | None]) -> list[Metadat
     text = _read_text(path)
     header, delimiter = _read_header(path, text)
     positions = _locate_columns(path, header, columns)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[MetadataRow] = []
     try:
         next(reader)
@@ -92,11 +92,17 @@ def _read_text(path: Path) -> str:
             found=f"byte 0x{error.object[error.start]:02x} at offset {error.start}",
             remedy="save the table as 'CSV UTF-8'",
         ) from error
+    except ValueError as error:
+        raise PlanError(
+            "config key `dataset.metadata`",
+            expected="a file name",
+            found=f"{str(path)!r}: {error}",
+        ) from error
     if not text.strip():
         raise PlanError(
             str(path), expected="a header and one row for each clip", found="an empty file"
         )
-    return text
+    return text.lstrip("\r\n")
 
 
 def _read_header(path: Path, text: str) -> tuple[list[str], str]:
@@ -104,7 +110,8 @@ def _read_header(path: Path, text: str) -> tuple[list[str], str]:
     candidates = []
     for delimiter in DELIMITERS:
         try:
-            header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+            lines = io.StringIO(text, newline="")
+            header = next(csv.reader(lines, delimiter=delimiter, strict=True))
         except (csv.Error, StopIteration):
             continue
         candidates.append(([cell.strip() for cell in header], delimiter))

@@ -7,7 +7,6 @@ name becomes part of a path only when it is *safe*.
 
 import re
 import unicodedata
-from pathlib import PurePosixPath
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -48,7 +47,8 @@ def emotion_key(name: str) -> str:
 
 def has_video_suffix(filename: str) -> bool:
     """Tell whether a file name ends like a video's."""
-    return PurePosixPath(filename).suffix.lower() in VIDEO_SUFFIXES
+    before, _, ending = filename.strip().rpartition(".")
+    return bool(before) and f".{ending.lower()}" in VIDEO_SUFFIXES
 
 
 def stem(filename: str) -> str:
@@ -57,7 +57,7 @@ def stem(filename: str) -> str:
     >>> stem("vid1.MP4"), stem("take.2"), stem("vid1")
     ('vid1', 'take.2', 'vid1')
     """
-    return str(PurePosixPath(filename).with_suffix("")) if has_video_suffix(filename) else filename
+    return filename.strip().rpartition(".")[0] if has_video_suffix(filename) else filename
 
 
 def tidy(name: str) -> str:
@@ -78,7 +78,7 @@ def fault(name: str) -> str | None:
     for character in "/\\":
         if character in name:
             return f"it holds {character!r}, which would lead to another folder"
-    if any(unicodedata.category(character).startswith("C") for character in name):
+    if any(unicodedata.category(character).startswith("C") for character in name.strip()):
         return "it holds a control or invisible character"
     if name.strip()[0] in ".-~":
         return f"it begins with {name.strip()[0]!r}"

@@ -18,7 +18,7 @@ PROCESSABLE = frozenset({"ok", "conflicting_apex"})
 """Planned statuses of clips whose video goes through the workflow, if it can be read."""
 
 BLANK_APEX = frozenset({"", "nan", "na", "n/a", "null", "none"})
-_WHOLE_NUMBER = re.compile(r"([+-]?\d{1,9})(?:\.0*)?")
+_WHOLE_NUMBER = re.compile(r"([+-]?\d{1,18})(?:\.0*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,8 @@ class _Matcher:
 
     def __init__(self, files: Sequence[VideoFile], layout: str, emotions: Sequence[str]) -> None:
         self.files = files
+        self.refused: set[str] = set()
+        self.contested: set[str] = set()
         self.flat = layout == "flat"
         self.emotions = {emotion_key(emotion): emotion for emotion in emotions}
         self.by_key: defaultdict[tuple[str, ...], list[VideoFile]] = defaultdict(list)
@@ -184,7 +186,7 @@ class _Matcher:
         clips = _mark_repeats([self._match_row(row, spellings) for row in rows])
         if self.flat:
             clips = _mark_shared_files(clips)
-        claimed = {clip.video.path for clip in clips if clip.video}
+        claimed = self.refused | {clip.video.path for clip in clips if clip.video}
         strays = (file for file in self.files if file.path not in claimed)
         return clips + [
             self._stray(file, spellings) for file in strays if has_video_suffix(file.filename)
@@ -240,17 +242,30 @@ class _Matcher:
             found = self.by_key.get((*place, "stem", key(row.filename)), [])
         exact = [file for file in found if _spelled_alike(file, row)]
         candidates = exact if len(exact) == 1 else found
+        if not candidates and (folder := self._linked_folder(place)):
+            reason = f"{folder.path}: {folder.fault}"
+            return replace(clip, status="forbidden_video", reason=reason)
         if not candidates:
             where = "/".join(place_name for place_name in self._folders(clip) if place_name)
             reason = f"no file of that name in {where}"
             return replace(clip, status="missing_video", reason=reason)
         if len(candidates) > 1:
+            self.contested.update(file.path for file in candidates)
             reason = f"several files fit: {_listing(file.path for file in candidates)}"
             return replace(clip, status="ambiguous_video", reason=reason)
         (file,) = candidates
         if file.fault:
+            self.refused.add(file.path)
             return replace(clip, status="forbidden_video", reason=f"{file.path}: {file.fault}")
         return replace(clip, filename=file.filename, video=file)
+
+    def _linked_folder(self, place: tuple[str, ...]) -> VideoFile | None:
+        """Return the link that stands in the place of a clip's folder, if there is one."""
+        emotion_alone = place if self.flat else (place[0], "")
+        for folder in (place, emotion_alone):
+            for file in self.by_key.get((*folder, ""), ()):
+                return file
+        return None
 
     def _folders(self, clip: PlannedClip) -> tuple[str, str]:
         return clip.emotion, "" if self.flat else clip.subject or ""
@@ -260,6 +275,8 @@ class _Matcher:
         housed = subject is not None and subject_fault(subject) is None
         emotion = self.emotions.get(emotion_key(file.emotion or ""), file.emotion or "")
         reason = f"{file.path}: no metadata row names this file"
+        if file.path in self.contested:
+            reason += " and no other"
         return PlannedClip(
             clip_id="",
             subject=spellings[key(subject)] if subject is not None and housed else None,
@@ -282,6 +299,10 @@ def subject_fault(subject: str) -> str | None:
     """
     if why := fault(subject):
         return why
+    if subject.strip().startswith("_"):
+        return "it begins with '_', and readers of a folder of tables leave such files out"
+    if len(tidy(subject).encode()) > 120:
+        return "it is longer than 120 bytes"
     if path_component(subject) != tidy(subject):
         return "only letters, digits, spaces and _ . + - are allowed"
     return None
@@ -300,7 +321,7 @@ def _mark_repeats(clips: list[PlannedClip]) -> list[PlannedClip]:
     groups: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for position, clip in enumerate(clips):
         if clip.subject is not None and clip.status in ("ok", "missing_video"):
-            name = clip.video.path if clip.video else key(stem(clip.filename))
+            name = clip.video.path if clip.video else key(clip.filename)
             groups[clip.subject, clip.emotion, name].append(position)
     marked = list(clips)
     for positions in groups.values():

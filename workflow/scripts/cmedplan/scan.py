@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmedplan.errors import PlanError
@@ -19,7 +19,8 @@ class VideoFile:
 
     `path` is relative to the root, with forward slashes. `emotion` and `subject` are the
     folders' names; both are None for a file at the wrong depth, and `subject` is None in
-    the flat layout. `fault` says why the file must not be read, or is None.
+    the flat layout. `fault` says why the file must not be read, or is None. A link in the place
+    of an emotion's or a subject's folder has an empty `filename` and a fault.
     """
 
     path: str
@@ -54,7 +55,16 @@ def choose_layout(root: Path, layout: str) -> tuple[str, Path]:
     wanted = ("subjects", "flat") if layout == "auto" else (layout,)
     for name in wanted:
         found = [entry for entry in entries if key(entry) == key(FOLDERS[name])]
-        if len(found) == 1:
+        if FOLDERS[name] in found:
+            found = [FOLDERS[name]]
+        if len(found) > 1:
+            raise PlanError(
+                f"config key `dataset.root`: {root}",
+                expected=f"one folder `{FOLDERS[name]}`",
+                found=", ".join(f"`{entry}`" for entry in found),
+                remedy="rename the right one, and keep the others elsewhere",
+            )
+        if found:
             return name, _inside(root, root / found[0])
     raise PlanError(
         f"config key `dataset.layout` ({layout}): {root}",
@@ -90,25 +100,38 @@ def scan_videos(root: Path, layout: str, folder: Path) -> list[VideoFile]:
 def _walk(
     root: Path, folder: Path, parents: tuple[str, ...], depth: int, inside: str
 ) -> Iterator[VideoFile]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            fault = _link_fault(entry, inside)
-            if fault is None and entry.is_dir():
-                if len(parents) <= depth:  # one level more than the layout, to see strays
-                    yield from _walk(root, Path(entry), (*parents, entry.name), depth, inside)
-                continue
-            placed = len(parents) == depth
-            if not placed and not has_video_suffix(entry.name):
-                continue
-            yield _describe(root, entry, parents if placed else (), fault)
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise PlanError(
+            str(folder),
+            expected="a folder that can be read",
+            found=error.strerror or str(error),
+            remedy="give yourself the right to read it",
+        ) from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        fault = _link_fault(entry, inside)
+        if fault is None and entry.is_dir():
+            yield from _walk(root, Path(entry), (*parents, entry.name), depth, inside)
+            continue
+        if fault is not None and len(parents) < depth and not has_video_suffix(entry.name):
+            yield replace(_describe(root, entry, (*parents, entry.name), fault), filename="")
+            continue
+        placed = len(parents) == depth
+        if not placed and not has_video_suffix(entry.name):
+            continue
+        yield _describe(root, entry, parents if placed else (), fault)
 
 
 def _link_fault(entry: os.DirEntry[str], inside: str) -> str | None:
     if not entry.is_symlink():
         return None
-    target = os.path.realpath(entry.path)
+    try:
+        target = os.path.realpath(entry.path, strict=True)
+    except OSError as error:
+        return f"it is a symbolic link that leads nowhere: {(error.strerror or str(error)).lower()}"
     if os.path.commonpath((target, inside)) != inside:
         return "it is a symbolic link to a place outside `dataset.root`"
     # A link to a folder inside could lead round in circles; clips are linked one by one.
@@ -124,12 +147,21 @@ def _describe(
         facts, fault = os.lstat(entry.path), error.strerror or str(error)
     if fault is None and not stat.S_ISREG(facts.st_mode):
         fault = "it is not a regular file"
+    path = Path(entry.path).relative_to(root).as_posix()
+    if fault is None and _in_unicode(path) != path:
+        fault = "its path is not written in UTF-8"
+    names = [_in_unicode(name) for name in (*parents, entry.name)]
     return VideoFile(
-        path=Path(entry.path).relative_to(root).as_posix(),
-        emotion=parents[0] if parents else None,
-        subject=parents[1] if len(parents) > 1 else None,
-        filename=entry.name,
+        path=_in_unicode(path),
+        emotion=names[0] if parents else None,
+        subject=names[1] if len(parents) > 1 else None,
+        filename=names[-1],
         size=facts.st_size,
         mtime_ns=facts.st_mtime_ns,
         fault=fault,
     )
+
+
+def _in_unicode(name: str) -> str:
+    """Return a file's name with an escape for each byte that is not UTF-8, as tables need it."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

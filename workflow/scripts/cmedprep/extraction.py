@@ -58,7 +58,7 @@ def extract_clip(
             (folder / place / name).write_bytes(data)
             names.append(f"images/{clip_id}/{name}")
             files.append(hashlib.sha256(data).hexdigest())
-            pixels.append(hashlib.sha256(image).hexdigest())
+            pixels.append(hashlib.sha256(image.tobytes()).hexdigest())
     rows = alignment.filter(pa.array(placed))
     columns = {name: rows[name] for name in FRAME_KEY_NAMES} | {
         "image": names,

@@ -77,7 +77,10 @@ def fit_similarity(
         p0 = (w * p).sum(axis=-1) / total
         q0 = (w * q).sum(axis=-1) / total
         dp, dq = p - p0[..., None], q - q0[..., None]
-        a = (w * dp.conj() * dq).sum(axis=-1) / (w * np.abs(dp) ** 2).sum(axis=-1)
+        spread = (w * np.abs(dp) ** 2).sum(axis=-1)
+        # Points in one place spread by no more than their rounding.
+        spread = np.where(spread > 1e-24 * (w * np.abs(p) ** 2).sum(axis=-1), spread, np.nan)
+        a = (w * dp.conj() * dq).sum(axis=-1) / spread
     return _from_complex(a, q0 - a * p0)
 
 

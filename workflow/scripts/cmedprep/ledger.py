@@ -55,7 +55,7 @@ def clip_keys(clip: PlannedClip) -> dict[str, Any]:
     return {
         "clip_id": clip.clip_id,
         "subject": clip.subject,
-        "emotion": clip.emotion,
+        "emotion": clip.emotion or None,
         "filename": clip.filename,
     }
 
@@ -146,15 +146,15 @@ def _assess_apex(
     return "ok", f"{reason}; clamped to {clamped}", clamped, "clamped"
 
 
-def list_unprocessed(clip: PlannedClip, labels: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of a clip that no job has looked at.
+def list_unprocessed(clip: PlannedClip, root: Path, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a clip that no subject's jobs have looked at.
 
-    It belongs to no subject, or to one that the config does not select.
+    It belongs to no subject, and is probed here if it has a video; or to a subject that the
+    config does not select, and is not.
     """
+    if clip.subject is None:
+        return assess_clip(clip, probe_clip(clip, root), "exclude", labels)
     row = assess_clip(clip, dict.fromkeys(_VIDEO_FACTS) | _UNPROBED, "exclude", labels)
-    if clip.subject is not None:
-        reason = f"subject {clip.subject} is not among the config's `subjects`"
-        row |= {"status": "not_selected", "reason": reason}
-    if clip.video is not None:
-        row["path"] = clip.video.path
-    return row
+    reason = f"subject {clip.subject} is not among the config's `subjects`"
+    path = clip.video.path if clip.video else None
+    return row | {"status": "not_selected", "reason": reason, "path": path}

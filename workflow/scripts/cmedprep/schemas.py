@@ -11,7 +11,7 @@ LANDMARKS = 478
 CLIP_KEYS = (
     pa.field("clip_id", pa.string(), nullable=False),
     pa.field("subject", pa.string()),
-    pa.field("emotion", pa.string(), nullable=False),
+    pa.field("emotion", pa.string()),
     pa.field("filename", pa.string(), nullable=False),
 )
 

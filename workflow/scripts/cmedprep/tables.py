@@ -128,7 +128,9 @@ def to_array(column: pa.ChunkedArray | pa.Array, shape: tuple[int, ...]) -> np.n
     size = array.type.list_size
     values = array.fill_null([0.0] * size) if missing.any() else array
     flat = values.flatten().to_numpy(zero_copy_only=False)
-    result: np.ndarray = flat.reshape(len(array), *shape).copy()
+    known = -int(np.prod(shape)) if -1 in shape else 1
+    whole = [size // known if n == -1 else n for n in shape]
+    result: np.ndarray = flat.reshape(len(array), *whole).copy()
     result[missing] = np.nan
     return result
 
@@ -142,9 +144,16 @@ def digest_rows(table: pa.Table) -> str:
     digest = hashlib.sha256()
     for name in table.column_names:
         array = table[name].combine_chunks()
-        digest.update(f"{name}\0{array.type}\0".encode())
+        digest.update(f"{name}\0{_type_name(array.type)}\0".encode())
         _digest_array(digest, array)
     return digest.hexdigest()
+
+
+def _type_name(kind: pa.DataType) -> str:
+    # Arrow's own name of a list holds its item's, which Parquet files rename.
+    return (
+        f"{kind.value_type}[{kind.list_size}]" if pa.types.is_fixed_size_list(kind) else str(kind)
+    )
 
 
 def _digest_array(digest: "hashlib._Hash", array: pa.Array) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -64,9 +65,7 @@ def read_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
     """
     for index, (time, frame) in enumerate(_decode(path, threads)):
         image = frame.to_ndarray(format="rgb24")
-        # A display matrix turns counter-clockwise, and so does rot90.
-        turned = np.rot90(image, round(frame.rotation / 90) % 4)
-        yield Frame(index, time, np.ascontiguousarray(turned))
+        yield Frame(index, time, np.ascontiguousarray(_upright(image, frame)))
 
 
 def probe_video(path: Path, threads: int = 1) -> VideoFacts:
@@ -85,7 +84,7 @@ def probe_video(path: Path, threads: int = 1) -> VideoFacts:
     assert first is not None  # _decode raises where there is no frame
     upright = round(first.rotation / 90) % 2 == 0
     width, height = (first.width, first.height) if upright else (first.height, first.width)
-    with av.open(str(path)) as container:
+    with av.open(str(path), metadata_errors="replace") as container:
         stream = container.streams.video[0]
         rate = stream.average_rate or stream.guessed_rate
         codec = stream.codec_context.codec.canonical_name
@@ -113,19 +112,24 @@ def _decode(path: Path, threads: int) -> Iterator[tuple[float, av.VideoFrame]]:
     if path.stat().st_size == 0:
         raise VideoError("unreadable_video", "the file is empty (0 bytes)")
     try:
-        container = av.open(str(path))
+        # A title in another encoding is no reason to refuse the pictures.
+        container = av.open(str(path), metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise VideoError("unreadable_video", f"not a video: {_words(error)}") from error
     with container:
         if not container.streams.video:
             raise VideoError("unreadable_video", "the file has no video stream")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise VideoError("unreadable_video", "no decoder for the video's codec")
         stream.codec_context.thread_count = threads
         packets = frames = 0
         try:
             for packet in container.demux(stream):
                 packets += packet.size > 0
                 for frame in packet.decode():
+                    if frame.is_corrupt:  # the decoder has filled it with a guess
+                        raise VideoError("truncated_video", f"frame {frames} is damaged")
                     # Without timestamps (raw streams) the nominal rate has to do.
                     rate = stream.average_rate or stream.guessed_rate or 25
                     yield frames / float(rate) if frame.time is None else frame.time, frame
@@ -139,6 +143,20 @@ def _decode(path: Path, threads: int) -> Iterator[tuple[float, av.VideoFrame]]:
             raise VideoError("truncated_video" if frames else "unreadable_video", reason)
         if not frames:
             raise VideoError("unreadable_video", "the video stream holds no frame")
+
+
+def _upright(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
+    """Turn and mirror an image as the frame's display matrix says, in quarter turns.
+
+    The matrix is ``x' = a x + c y, y' = b x + d y`` (ISO 14496-12), in 16.16 fixed point.
+    """
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return image
+    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5]
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        image, a, d = image.transpose(1, 0, 2), c, b
+    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
 def _words(error: Exception) -> str:
