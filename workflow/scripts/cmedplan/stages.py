@@ -39,7 +39,7 @@ STAGES = {
 def stage_parameters(
     stage: str, config: Mapping[str, Any], scheme: str | None = None
 ) -> dict[str, Any]:
-    """Return the part of the config that a stage reads.
+    """Return the part of the config that a stage reads, keys sorted: their order means nothing.
 
     With `scheme`, `sampling` holds that scheme alone: a new scheme leaves the others be.
     """
@@ -48,7 +48,8 @@ def stage_parameters(
         (entry,) = [s for s in config["sampling"]["schemes"] if s["name"] == scheme]
         without_apex = config["sampling"]["without_apex"]
         parameters["sampling"] = {"without_apex": without_apex, "scheme": entry}
-    return parameters
+    ordered: dict[str, Any] = json.loads(json.dumps(parameters, sort_keys=True))
+    return ordered
 
 
 def stage_chain(
