@@ -19,7 +19,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: run test setup demo check format clean
+.PHONY: run test setup demo check format benchmark-alignment envs clean
 .DELETE_ON_ERROR:
 
 run: demo
@@ -47,6 +47,9 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
+
+benchmark-alignment: setup
+	$(BIN)/python benchmarks/alignment.py
 
 envs: setup
 	$(BIN)/python envs/make_environment.py

@@ -4,8 +4,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cmedprep.alignment import METHODS, align_clip, alignment_rows, short_gaps, to_crop
-from cmedprep.geometry import RIGID, Template, apply, compose, eye_centres, invert, scale_of
+from cmedprep.alignment import METHODS, Alignment, ClipFaces, align_clip, alignment_rows, short_gaps
+from cmedprep.geometry import (
+    RIGID,
+    Template,
+    apply,
+    compose,
+    eye_centres,
+    invert,
+    scale_of,
+    to_crop,
+)
 from cmedprep.schemas import ALIGNMENT
 from cmedprep.tables import frame_keys, to_array
 
@@ -49,20 +58,30 @@ def hide(landmarks: np.ndarray, *frames: int) -> np.ndarray:
     return hidden
 
 
+def clip_faces(landmarks: np.ndarray) -> ClipFaces:
+    """Return a clip in which nothing can be seen, and so nothing tracked."""
+    black = np.zeros((480, 640, 3), np.uint8)
+    return ClipFaces(landmarks, lambda: iter([black] * len(landmarks)))
+
+
+def align(landmarks: np.ndarray, method: str, max_gap: int) -> Alignment:
+    return align_clip(clip_faces(landmarks), TEMPLATE, method, max_gap)
+
+
 def eyes_in_template(matrix: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     return apply(matrix, eye_centres(landmarks))
 
 
 def test_the_eyes_come_to_lie_on_the_template() -> None:
     landmarks = clip_of(head_motion())
-    matrix = align_clip(landmarks, TEMPLATE, "landmarks", 0).matrix
+    matrix = align(landmarks, "landmarks", 0).matrix
     expected = np.broadcast_to(TEMPLATE.eyes, (N_FRAMES, 2, 2))
     np.testing.assert_allclose(eyes_in_template(matrix, landmarks), expected, atol=1e-9)
 
 
 def test_known_head_motion_is_taken_out() -> None:
     motion = head_motion()
-    matrix = align_clip(clip_of(motion), TEMPLATE, "landmarks", 0).matrix
+    matrix = align(clip_of(motion), "landmarks", 0).matrix
     steady = compose(matrix, motion)
     np.testing.assert_allclose(steady, np.broadcast_to(steady[0], steady.shape), atol=1e-9)
 
@@ -71,7 +90,7 @@ def test_an_expression_is_left_in() -> None:
     """Move a lip corner, which is no rigid point, and find all of it in the crop."""
     landmarks = clip_of(head_motion())
     landmarks[10, 61, :2] += 5.0
-    matrix = align_clip(landmarks, TEMPLATE, "landmarks", 0).matrix
+    matrix = align(landmarks, "landmarks", 0).matrix
     lip = apply(matrix, landmarks[:, 61:62, :2])[:, 0]
     moved = np.hypot(*(lip[10] - lip[9]))
     assert moved == pytest.approx(np.hypot(5, 5) * scale_of(matrix[10]))
@@ -79,7 +98,7 @@ def test_an_expression_is_left_in() -> None:
 
 def test_the_length_of_the_nose_moves_no_eye() -> None:
     landmarks = clip_of(head_motion(), nose=60.0)
-    matrix = align_clip(landmarks, TEMPLATE, "landmarks", 0).matrix
+    matrix = align(landmarks, "landmarks", 0).matrix
     expected = np.broadcast_to(TEMPLATE.eyes, (N_FRAMES, 2, 2))
     np.testing.assert_allclose(eyes_in_template(matrix, landmarks), expected, atol=1e-9)
 
@@ -88,7 +107,7 @@ def test_noise_in_one_frame_leaves_the_others_where_they_are() -> None:
     clean = clip_of(head_motion())
     noisy = clean.copy()
     noisy[7, RIGID, :2] += np.random.default_rng(1).normal(0, 2, (len(RIGID), 2))
-    before, after = (align_clip(c, TEMPLATE, "landmarks", 0).matrix for c in (clean, noisy))
+    before, after = (align(c, "landmarks", 0).matrix for c in (clean, noisy))
     others = np.arange(N_FRAMES) != 7
     np.testing.assert_allclose(after[others], before[others], atol=1e-6)
     assert not np.allclose(after[7], before[7], atol=1e-3)
@@ -96,7 +115,7 @@ def test_noise_in_one_frame_leaves_the_others_where_they_are() -> None:
 
 def test_the_first_frames_transform_serves_the_whole_clip() -> None:
     landmarks = clip_of(head_motion())
-    aligned = align_clip(landmarks, TEMPLATE, "first_frame", 0)
+    aligned = align(landmarks, "first_frame", 0)
     np.testing.assert_array_equal(aligned.matrix, aligned.matrix[:1].repeat(N_FRAMES, axis=0))
     np.testing.assert_allclose(
         eyes_in_template(aligned.matrix, landmarks)[0], TEMPLATE.eyes, atol=1e-9
@@ -105,7 +124,7 @@ def test_the_first_frames_transform_serves_the_whole_clip() -> None:
 
 def test_the_first_frame_is_the_first_that_has_a_face() -> None:
     landmarks = hide(clip_of(head_motion()), 0, 1, 5)
-    aligned = align_clip(landmarks, TEMPLATE, "first_frame", 3)
+    aligned = align(landmarks, "first_frame", 3)
     assert np.isnan(aligned.matrix[:2]).all()
     np.testing.assert_allclose(
         eyes_in_template(aligned.matrix, landmarks)[2], TEMPLATE.eyes, atol=1e-9
@@ -122,9 +141,9 @@ def test_the_first_frame_is_the_first_that_has_a_face() -> None:
 def test_a_short_gap_of_steady_motion_is_bridged(method: str, gap: int) -> None:
     landmarks = clip_of(head_motion())
     hidden = hide(landmarks, *range(6, 6 + gap))
-    aligned = align_clip(hidden, TEMPLATE, method, max_gap=3)
+    aligned = align(hidden, method, max_gap=3)
     assert np.flatnonzero(aligned.interpolated).tolist() == list(range(6, 6 + gap))
-    whole = align_clip(landmarks, TEMPLATE, method, max_gap=3)
+    whole = align(landmarks, method, max_gap=3)
     # The crop's centre looks at a point that moves on a curve; a gap is short against it.
     corners = np.array([[0.0, 0.0], [223.0, 0.0], [0.0, 223.0]])
     there = np.broadcast_to(corners, (N_FRAMES, 3, 2))
@@ -155,7 +174,7 @@ def test_only_short_gaps_between_two_seen_frames_are_bridged(
     seen = np.ones(10, bool)
     seen[list(unseen)] = False
     assert np.flatnonzero(short_gaps(seen, max_gap)).tolist() == bridged
-    aligned = align_clip(hide(clip_of(head_motion(10)), *unseen), TEMPLATE, "landmarks", max_gap)
+    aligned = align(hide(clip_of(head_motion(10)), *unseen), "landmarks", max_gap)
     placed = ~np.isnan(aligned.matrix[:, 0, 0])
     assert np.flatnonzero(aligned.interpolated).tolist() == bridged
     assert np.flatnonzero(~placed).tolist() == sorted(set(unseen) - set(bridged))
@@ -163,7 +182,7 @@ def test_only_short_gaps_between_two_seen_frames_are_bridged(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_clip_without_a_face_has_no_place(method: str) -> None:
-    aligned = align_clip(np.full((5, 478, 3), np.nan, np.float32), TEMPLATE, method, 3)
+    aligned = align(np.full((5, 478, 3), np.nan, np.float32), method, 3)
     assert np.isnan(aligned.matrix).all()
     assert not aligned.interpolated.any()
 
@@ -171,7 +190,7 @@ def test_a_clip_without_a_face_has_no_place(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_single_frame_is_aligned(method: str) -> None:
     landmarks = clip_of(head_motion(1))
-    aligned = align_clip(landmarks, TEMPLATE, method, 3)
+    aligned = align(landmarks, method, 3)
     np.testing.assert_allclose(
         eyes_in_template(aligned.matrix, landmarks)[0], TEMPLATE.eyes, atol=1e-9
     )
@@ -181,7 +200,7 @@ def test_a_single_frame_is_aligned(method: str) -> None:
 def test_the_landmarks_stay_as_they_are(method: str) -> None:
     landmarks = hide(clip_of(head_motion()), 3, 4)
     before = landmarks.copy()
-    align_clip(landmarks, TEMPLATE, method, 3)
+    align(landmarks, method, 3)
     np.testing.assert_array_equal(landmarks, before)
 
 
@@ -191,7 +210,7 @@ def test_the_landmarks_stay_as_they_are(method: str) -> None:
 @pytest.mark.parametrize("size", [112, 224, 300])
 def test_another_crop_size_scales_the_template(size: int) -> None:
     landmarks = clip_of(head_motion())
-    matrix = align_clip(landmarks, TEMPLATE, "landmarks", 0).matrix
+    matrix = align(landmarks, "landmarks", 0).matrix
     eyes = eyes_in_template(to_crop(matrix, TEMPLATE, size), landmarks)[0]
     factor = size / TEMPLATE.size
     assert np.hypot(*(eyes[1] - eyes[0])) == pytest.approx(90 * factor)
@@ -200,9 +219,9 @@ def test_another_crop_size_scales_the_template(size: int) -> None:
 
 def test_rows_say_how_each_frame_was_placed() -> None:
     landmarks = hide(clip_of(head_motion(8)), 0, 3)
-    aligned = align_clip(landmarks, TEMPLATE, "landmarks", 1)
+    aligned = align(landmarks, "landmarks", 1)
     keys = frame_keys(CLIP, np.arange(8), [i / 30 for i in range(8)])
-    rows = alignment_rows(pa.table(keys), aligned)
+    rows = alignment_rows(pa.table(keys), clip_faces(landmarks), aligned)
     assert rows.schema == ALIGNMENT
     assert (
         rows["method"].to_pylist() == [None, *["landmarks"] * 2, "interpolated"] + ["landmarks"] * 4
@@ -210,3 +229,20 @@ def test_rows_say_how_each_frame_was_placed() -> None:
     assert rows["interpolated"].to_pylist() == [i == 3 for i in range(8)]
     assert rows["matrix"].null_count == 1
     np.testing.assert_array_equal(to_array(rows["matrix"], (2, 3)), aligned.matrix)
+
+
+def test_rows_hold_what_the_method_certifies() -> None:
+    landmarks = hide(clip_of(head_motion(4)), 2)
+    certificate = {
+        "n_tracks": np.array([100, 90, 0, 80]),
+        "error_px": np.array([0.01, np.nan, np.nan, 0.02]),
+        "residual_jitter_px": 0.07,
+    }
+    matrix = align(landmarks, "landmarks", 3).matrix
+    aligned = Alignment(matrix, np.full(4, "stabilised"), certificate)
+    keys = frame_keys(CLIP, np.arange(4), [i / 30 for i in range(4)])
+    rows = alignment_rows(pa.table(keys), clip_faces(landmarks), aligned)
+    assert rows["n_tracks"].to_pylist() == [100, 90, None, 80]
+    assert rows["error_px"].to_pylist() == [0.01, None, None, 0.02]
+    assert rows["residual_jitter_px"].to_pylist() == [0.07, 0.07, None, 0.07]
+    assert rows["landmark_drift_px"].null_count == 4

@@ -21,10 +21,12 @@ import argparse
 import csv
 import hashlib
 import json
+import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -494,6 +496,20 @@ def make_demo(output: Path, seed: int = 0) -> bool:
     return True
 
 
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Drop what MediaPipe's and FFmpeg's native code writes to standard error."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description="Make the demo data set.")
@@ -505,7 +521,8 @@ def main() -> None:
         return
     start = time.perf_counter()
     print(f"Making {len(DEMO_PLAN)} clips in {arguments.output}: about 30 s ...", flush=True)
-    make_demo(arguments.output, arguments.seed)
+    with quiet_libraries():
+        make_demo(arguments.output, arguments.seed)
     print(f"done in {time.perf_counter() - start:.0f} s")
 
 

@@ -15,7 +15,7 @@ from cmedprep.video import read_frames
 def extract_frames(root, crop, subject, videos, alignment, output, provenance, progress, threads=1):
     """Write images below `images/{subject}`, and one row for each of them."""
     clips = {clip["clip_id"]: clip for clip in processed_clips(Path(videos))}
-    progress.expect(len(clips), count_frames(list(clips.values())))
+    progress.expect(len(clips), count_frames(clips.values()))
     aligned_to = read_provenance(Path(alignment))["parameters"]["alignment"]["template"]
     template = Template.from_config(aligned_to)
     results = Path(output).parent.parent

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from pathlib import Path
+from statistics import median
 
 from cmedprep.tables import read_rows
 
@@ -14,9 +15,8 @@ def summarise_run(results):
         row for path in sorted((results / "manifests").glob("*.parquet")) for row in read_rows(path)
     ]
     rows = sum(clip["metadata_row"] is not None for clip in clips)
-    print(
-        f"\n{rows} metadata rows and {len(clips) - rows} videos without a row. What became of them:"
-    )
+    strays = len(clips) - rows
+    print(f"\n{rows} metadata rows, and {strays} video{'s'[: strays != 1]} without a row:")
     status = {row["clip_id"]: row["status"] for row in clips}
     status |= {row["clip_id"]: row["status"] for row in manifests}
     for name, count in Counter(status.values()).most_common():
@@ -24,6 +24,13 @@ def summarise_run(results):
     frames = sum(row["n_frames"] for row in manifests if row["processed"])
     written = sum(row["n_written"] or 0 for row in manifests)
     print(f"{written} of {frames} frames aligned and written")
+    grades = Counter(row["grade"] for row in manifests if row["grade"])
+    jitter = [row["residual_jitter_px"] for row in manifests if row["residual_jitter_px"]]
+    if jitter:
+        listed = ", ".join(
+            f"{count} clips of grade {grade}" for grade, count in sorted(grades.items())
+        )
+        print(f"Alignment: {listed}; median residual jitter {median(jitter):.2f} px")
     samples = Counter(
         sample["scheme"] for row in manifests for sample in row["samples"] if sample["n_slots"]
     )

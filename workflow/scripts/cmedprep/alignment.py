@@ -1,12 +1,13 @@
 """Align a clip: one similarity from source pixels to the canonical template per frame.
 
-Each method is a function of the same form: landmarks of all frames and the template in, one
-matrix for each frame out.
+Each method is a function of the same form: a clip's faces and the template in, an `Alignment`
+out. `align_clip` chooses one and does what is common to all.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +16,39 @@ from cmedprep.geometry import (
     RIGID,
     Template,
     apply,
-    compose,
     eye_centres,
     fit_similarity,
     interpolate_similarities,
-    resize,
 )
+from cmedprep.pose import head_pose
 from cmedprep.schemas import ALIGNMENT, MATRIX
+from cmedprep.stabilise import stabilise
 from cmedprep.tables import FRAME_KEY_NAMES, fixed_list
 
-Method = Callable[[np.ndarray, Template], np.ndarray]
+PER_FRAME = ("n_tracks", "n_inliers", "residual_px", "error_px", "blur")
+PER_CLIP = ("residual_jitter_px", "residual_drift_px", "landmark_jitter_px", "landmark_drift_px")
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFaces:
+    """What a method may use of a clip of n frames.
+
+    Attributes
+    ----------
+    landmarks : ndarray, shape (n, 478, 3)
+        In source pixels; NaN in frames without a face.
+    open_frames : callable
+        Opens the clip from its start: an iterator of images, shape (height, width, 3), uint8, RGB.
+    """
+
+    landmarks: np.ndarray
+    open_frames: Callable[[], Iterator[np.ndarray]]
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Which frames have a face, shape (n,)."""
+        result: np.ndarray = ~np.isnan(self.landmarks[:, 0, 0])
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,103 +59,153 @@ class Alignment:
     ----------
     matrix : ndarray, shape (n, 2, 3), float64
         Source pixel to template pixel; NaN for a frame that has no place in the output.
-    interpolated : ndarray of bool, shape (n,)
-        Frames without a face whose matrix comes from their neighbours.
-    method : str
-        How the other matrices were found.
+    method : ndarray of str, shape (n,)
+        How each frame's matrix was found.
+    certificate : mapping
+        What the method knows of its own error: arrays of shape (n,) named in `PER_FRAME`, and
+        floats named in `PER_CLIP`. Empty for a method that measures nothing.
     """
 
     matrix: np.ndarray
-    interpolated: np.ndarray
-    method: str
+    method: np.ndarray
+    certificate: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def interpolated(self) -> np.ndarray:
+        """Which frames have no face, and their matrix from their neighbours; shape (n,)."""
+        result: np.ndarray = self.method == "interpolated"
+        return result
 
 
-def align_clip(landmarks: np.ndarray, template: Template, method: str, max_gap: int) -> Alignment:
+Method = Callable[[ClipFaces, Template], Alignment]
+
+
+def align_clip(clip: ClipFaces, template: Template, method: str, max_gap: int) -> Alignment:
     """Align all frames of a clip by one of `METHODS`, and bridge short gaps.
 
     Parameters
     ----------
-    landmarks : ndarray, shape (n, 478, 3)
-        In source pixels; NaN in frames without a face.
+    clip : ClipFaces
+        The clip.
     template : Template
         Where the eyes are to be.
     method : str
         A key of `METHODS`.
     max_gap : int
-        Longest run of frames without a face, between two with one, that is bridged.
+        Longest run of frames without a face, between two with one, whose matrices are
+        interpolated; their method is ``interpolated``.
     """
-    matrix = METHODS[method](landmarks, template)
-    seen = ~np.isnan(landmarks[:, 0, 0])
-    matrix[~seen] = np.nan
+    aligned = METHODS[method](clip, template)
+    matrix = np.where(clip.seen[:, None, None], aligned.matrix, np.nan)
+    bridged = short_gaps(clip.seen, max_gap)
     centre = np.full(2, (template.size - 1) / 2)
-    bridged = short_gaps(seen, max_gap)
-    filled = interpolate_similarities(matrix, centre)
-    matrix[bridged] = filled[bridged]
-    return Alignment(matrix, bridged, method)
+    matrix[bridged] = interpolate_similarities(matrix, centre)[bridged]
+    names = np.where(bridged, "interpolated", aligned.method)
+    return replace(aligned, matrix=matrix, method=names)
+
+
+def align_by_skin(clip: ClipFaces, template: Template) -> Alignment:
+    """Start from all landmarks, and refine by tracking skin; see `stabilise`.
+
+    Where the tracks cannot be trusted the frame keeps its landmarks, and says so.
+    """
+    coarse = fit_to_shape(clip.landmarks, tuple(range(_MESH)), template)
+    found = stabilise(clip.open_frames, clip.landmarks, coarse, template)
+    method = np.where(found.refined, "stabilised", "landmarks")
+    certificate = {name: getattr(found, name) for name in (*PER_FRAME, *PER_CLIP)}
+    return Alignment(found.matrix, method, certificate)
+
+
+def align_by_landmarks(clip: ClipFaces, template: Template) -> Alignment:
+    """Fit each frame by itself, by its rigid landmarks."""
+    matrix = fit_to_shape(clip.landmarks, RIGID, template)
+    return Alignment(matrix, np.full(len(matrix), "landmarks"))
+
+
+def align_by_first_frame(clip: ClipFaces, template: Template) -> Alignment:
+    """Use the fit of the first frame with a face for the whole clip.
+
+    What micro-expression laboratories often do: steady, but it leaves all head motion in.
+    """
+    matrix = fit_to_shape(clip.landmarks, RIGID, template)
+    first = matrix[np.flatnonzero(clip.seen)[:1]]
+    matrix = np.repeat(first, len(matrix), axis=0) if len(first) else matrix
+    return Alignment(matrix, np.full(len(matrix), "first_frame"))
+
+
+METHODS: Mapping[str, Method] = {
+    "stabilised": align_by_skin,
+    "landmarks": align_by_landmarks,
+    "first_frame": align_by_first_frame,
+}
+
+_MESH = 468  # points of the mesh; the ten after them are the irises, which follow the gaze
+
+
+def fit_to_shape(landmarks: np.ndarray, ids: tuple[int, ...], template: Template) -> np.ndarray:
+    """Fit some landmarks of each frame to the clip's own shape of them.
+
+    The shape is the clip's median with the eyes on the template, so that every subject's eyes
+    come to lie there, whatever the length of the nose.
+
+    Parameters
+    ----------
+    landmarks : ndarray, shape (n, 478, 3)
+        In source pixels; NaN in frames without a face.
+    ids : tuple of int
+        The landmarks to fit.
+    template : Template
+        Where the eyes are to be.
+
+    Returns
+    -------
+    ndarray, shape (n, 2, 3)
+        Source pixel to template pixel, NaN in frames without a face.
+    """
+    points = landmarks[:, ids, :2].astype(float)
+    seen = landmarks[~np.isnan(landmarks[:, 0, 0])].astype(float)
+    if not len(seen):
+        return np.full((len(landmarks), 2, 3), np.nan)
+    eyes = eye_centres(seen)
+    by_eyes = fit_similarity(eyes, np.broadcast_to(template.eyes, eyes.shape))
+    shape = np.median(apply(by_eyes, seen[..., :2]), axis=0)
+    # The median may have moved the eyes' centres by a hair; put them back exactly.
+    shape = apply(fit_similarity(eye_centres(shape), template.eyes), shape)[list(ids)]
+    return fit_similarity(points, np.broadcast_to(shape, points.shape))
 
 
 def short_gaps(seen: np.ndarray, max_gap: int) -> np.ndarray:
     """Mark the frames in runs of at most `max_gap` unseen frames between two seen ones."""
     marked = np.zeros(len(seen), bool)
-    known = np.flatnonzero(seen)
-    for before, after in pairwise(known):
+    for before, after in pairwise(np.flatnonzero(seen)):
         if 1 < after - before <= max_gap + 1:
             marked[before + 1 : after] = True
     return marked
 
 
-def align_by_landmarks(landmarks: np.ndarray, template: Template) -> np.ndarray:
-    """Fit each frame by itself, from the rigid landmarks to the clip's own rigid shape.
-
-    The shape is the clip's median with the eyes on the template, so that every subject's eyes
-    come to lie there, whatever the length of the nose.
-    """
-    points = landmarks[:, RIGID, :2].astype(float)
-    shape = _rigid_shape(landmarks, template)
-    return fit_similarity(points, np.broadcast_to(shape, points.shape))
-
-
-def align_by_first_frame(landmarks: np.ndarray, template: Template) -> np.ndarray:
-    """Use the fit of the first frame with a face for the whole clip.
-
-    What micro-expression laboratories often do: steady, but it leaves all head motion in.
-    """
-    matrices = align_by_landmarks(landmarks, template)
-    seen = np.flatnonzero(~np.isnan(matrices[:, 0, 0]))
-    return np.repeat(matrices[seen[:1]], len(matrices), axis=0) if len(seen) else matrices
-
-
-METHODS: Mapping[str, Method] = {
-    "landmarks": align_by_landmarks,
-    "first_frame": align_by_first_frame,
-}
-
-
-def _rigid_shape(landmarks: np.ndarray, template: Template) -> np.ndarray:
-    """Return the clip's median of the rigid points, shape (8, 2), eyes on the template."""
-    seen = landmarks[~np.isnan(landmarks[:, 0, 0])].astype(float)
-    if not len(seen):
-        return np.full((len(RIGID), 2), np.nan)
-    eyes = eye_centres(seen)
-    by_eyes = fit_similarity(eyes, np.broadcast_to(template.eyes, eyes.shape))
-    shape = np.median(apply(by_eyes, seen[:, RIGID, :2]), axis=0)
-    # The median may have moved the eyes' centres by a hair; put them back exactly.
-    corners = np.stack([shape[:2].mean(axis=0), shape[2:4].mean(axis=0)])
-    return apply(fit_similarity(corners, template.eyes), shape)
-
-
-def to_crop(matrix: np.ndarray, template: Template, size: int) -> np.ndarray:
-    """Return source-to-crop transforms for a crop of another size than the template's."""
-    return compose(np.broadcast_to(resize(template.size, size), matrix.shape), matrix)
-
-
-def alignment_rows(faces: pa.Table, alignment: Alignment) -> pa.Table:
+def alignment_rows(faces: pa.Table, clip: ClipFaces, alignment: Alignment) -> pa.Table:
     """Return a clip's rows of `schemas.ALIGNMENT`, for its rows of `schemas.FACES`."""
     placed = ~np.isnan(alignment.matrix[:, 0, 0])
-    method = np.where(alignment.interpolated, "interpolated", alignment.method)
-    columns = {name: faces[name] for name in FRAME_KEY_NAMES} | {
+    columns: dict[str, Any] = {name: faces[name] for name in FRAME_KEY_NAMES}
+    columns |= {
         "matrix": fixed_list(alignment.matrix, placed, MATRIX),
-        "method": pa.array(method.tolist(), mask=~placed),
+        "method": pa.array(alignment.method.tolist(), mask=~placed),
         "interpolated": alignment.interpolated,
     }
+    pose = head_pose(clip.landmarks.astype(float))
+    columns |= {
+        name: _column(pose[:, i], name)
+        for i, name in enumerate(("yaw_deg", "pitch_deg", "roll_deg"))
+    }
+    unknown = np.full(len(placed), np.nan)
+    for name in (*PER_FRAME, *PER_CLIP):
+        values = alignment.certificate.get(name, unknown)
+        values = np.broadcast_to(np.asarray(values, float), len(placed))
+        columns[name] = _column(np.where(clip.seen, values, np.nan), name)
     return pa.table(columns, schema=ALIGNMENT)
+
+
+def _column(values: np.ndarray, name: str) -> pa.Array:
+    """Return numbers as a column, null where they are NaN."""
+    column = pa.array(values, mask=np.isnan(values))
+    return column.cast(ALIGNMENT.field(name).type)

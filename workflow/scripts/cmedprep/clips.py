@@ -1,5 +1,6 @@
 """Open the clips of a subject, as the inventory of its videos lists them."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,6 @@ def open_clip(root: Path, clip: dict[str, Any]) -> Path:
     return path
 
 
-def count_frames(clips: list[dict[str, Any]]) -> int:
+def count_frames(clips: Iterable[Mapping[str, Any]]) -> int:
     """Return the number of frames of some clips."""
     return sum(clip["n_frames"] for clip in clips)

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cmedprep.alignment import to_crop
 from cmedprep.crops import SUFFIXES, crop_face, encode, low_pass
-from cmedprep.geometry import Template
+from cmedprep.geometry import Template, to_crop
 from cmedprep.schemas import FRAMES, MATRIX
 from cmedprep.tables import FRAME_KEY_NAMES, fixed_list, to_array
 from cmedprep.video import Frame

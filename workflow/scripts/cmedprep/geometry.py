@@ -81,7 +81,21 @@ def fit_similarity(
         # Points in one place spread by no more than their rounding.
         spread = np.where(spread > 1e-24 * (w * np.abs(p) ** 2).sum(axis=-1), spread, np.nan)
         a = (w * dp.conj() * dq).sum(axis=-1) / spread
-    return _from_complex(a, q0 - a * p0)
+    return from_complex(a, q0 - a * p0)
+
+
+def from_complex(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return q = a p + b over the complex plane as similarities of shape (..., 2, 3)."""
+    return np.stack(
+        [np.stack([a.real, -a.imag, b.real], -1), np.stack([a.imag, a.real, b.imag], -1)], -2
+    )
+
+
+def to_complex(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a and b of `from_complex`, shapes (...), of similarities of shape (..., 2, 3)."""
+    a: np.ndarray = matrix[..., 0, 0] + 1j * matrix[..., 1, 0]
+    b: np.ndarray = matrix[..., 0, 2] + 1j * matrix[..., 1, 2]
+    return a, b
 
 
 def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -91,16 +105,17 @@ def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """Return the transform that applies `inner` and then `outer`, shapes (..., 2, 3)."""
-    linear = outer[..., :2] @ inner[..., :2]
-    shift = (outer[..., :2] @ inner[..., 2:])[..., 0] + outer[..., 2]
-    return np.concatenate([linear, shift[..., None]], axis=-1)
+    """Return the similarity that applies `inner` and then `outer`, shapes (..., 2, 3)."""
+    (a, b), (c, d) = to_complex(outer), to_complex(inner)
+    return from_complex(a * c, a * d + b)
 
 
 def invert(matrix: np.ndarray) -> np.ndarray:
-    """Return the inverse of transforms of shape (..., 2, 3)."""
-    linear = np.linalg.inv(matrix[..., :2])
-    return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
+    """Return the inverse of similarities of shape (..., 2, 3); NaN stays NaN."""
+    a, b = to_complex(matrix)
+    # Not 1 / a, which warns of NaN.
+    inverse = a.conj() * (1.0 / (np.square(a.real) + np.square(a.imag)))
+    return from_complex(inverse, -b * inverse)
 
 
 def scale_of(matrix: np.ndarray) -> np.ndarray:
@@ -117,6 +132,11 @@ def resize(size: int, new_size: int) -> np.ndarray:
     factor = new_size / size
     shift = (factor - 1) / 2
     return np.array([[factor, 0.0, shift], [0.0, factor, shift]])
+
+
+def to_crop(matrix: np.ndarray, template: Template, size: int) -> np.ndarray:
+    """Return source-to-crop transforms for a crop of another size than the template's."""
+    return compose(np.broadcast_to(resize(template.size, size), matrix.shape), matrix)
 
 
 def eye_centres(landmarks: np.ndarray) -> np.ndarray:
@@ -163,12 +183,5 @@ def interpolate_similarities(matrices: np.ndarray, centre: np.ndarray) -> np.nda
     point = np.stack([np.interp(missing, known, looked_at[:, axis]) for axis in (0, 1)], axis=1)
     new_a = size * np.exp(1j * angle)
     aim = complex(*centre)
-    filled[missing] = _from_complex(new_a, aim - new_a * (point[:, 0] + 1j * point[:, 1]))
+    filled[missing] = from_complex(new_a, aim - new_a * (point[:, 0] + 1j * point[:, 1]))
     return filled
-
-
-def _from_complex(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return q = a p + b over the complex plane as transforms of shape (..., 2, 3)."""
-    return np.stack(
-        [np.stack([a.real, -a.imag, b.real], -1), np.stack([a.imag, a.real, b.imag], -1)], -2
-    )

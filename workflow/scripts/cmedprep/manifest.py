@@ -8,8 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cmedprep.geometry import inter_ocular_distance
-from cmedprep.schemas import SCHEMA_VERSION
+from cmedprep.schemas import RESIDUALS, SCHEMA_VERSION
 from cmedprep.tables import digest_rows, to_array
+
+GRADES = (("A", 1.0, 0.95, 0.25, 0.75), ("B", 0.9, 0.75, 0.6, 1.5))
+"""Grade; least share of frames written, and of these stabilised; most jitter and drift in px."""
 
 
 def summarise_clip(
@@ -41,12 +44,44 @@ def summarise_clip(
     written = row.pop("frames", [])
     edges = np.array([-1, *written, clip["n_frames"]])
     row |= {"n_written": len(written), "longest_gap": int(np.diff(edges).max()) - 1}
+    row["grade"] = grade_clip(row)
     apex = clip["apex_frame"]
     if not written:
         row |= {"status": "no_face", "reason": "no frame of the video has a face"}
     elif apex is not None and apex not in written:
         row |= {"status": "apex_without_face", "reason": f"the apex frame {apex} has no face"}
     return row
+
+
+def grade_clip(row: Mapping[str, Any]) -> str | None:
+    """Grade how well a clip is aligned: A, B or C; None for a clip without images.
+
+    =====  =============  ===========================  ====================  ===================
+    grade  frames         of these, stabilised         `residual_jitter_px`  `residual_drift_px`
+    =====  =============  ===========================  ====================  ===================
+    A      all written    95 % or more                 at most 0.25          at most 0.75
+    B      90 % written   75 % or more                 at most 0.6           at most 1.5
+    C      any other
+    =====  =============  ===========================  ====================  ===================
+
+    A clip that was aligned by another method than ``stabilised`` measures nothing and has C.
+    """
+    if not row["n_written"]:
+        return None
+    written = row["n_written"] / row["n_frames"]
+    stabilised = row["n_stabilised"] / row["n_written"]
+    jitter, drift = row["residual_jitter_px"], row["residual_drift_px"]
+    if jitter is None or drift is None:
+        return "C"
+    for grade, least_written, least_stabilised, most_jitter, most_drift in GRADES:
+        if (
+            written >= least_written
+            and stabilised >= least_stabilised
+            and jitter <= most_jitter
+            and drift <= most_drift
+        ):
+            return grade
+    return "C"
 
 
 def sum_up_faces(faces: pa.Table) -> dict[str, Any]:
@@ -62,9 +97,14 @@ def sum_up_faces(faces: pa.Table) -> dict[str, Any]:
 
 
 def sum_up_alignment(alignment: pa.Table) -> dict[str, Any]:
-    """Count interpolated frames in a clip's rows of `schemas.ALIGNMENT`."""
-    return {
+    """Count frames by method, and gather what the clip's rows of `schemas.ALIGNMENT` certify."""
+    residuals = {
+        field.name: next((v for v in alignment[field.name].to_pylist() if v is not None), None)
+        for field in RESIDUALS
+    }
+    return residuals | {
         "n_interpolated": pc.sum(alignment["interpolated"]).as_py(),
+        "n_stabilised": pc.sum(pc.equal(alignment["method"], "stabilised")).as_py() or 0,
         "alignment_sha256": digest_rows(alignment),
     }
 

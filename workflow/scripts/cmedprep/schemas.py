@@ -23,6 +23,13 @@ FRAME_KEYS = (
 
 MATRIX = pa.list_(pa.float64(), 6)
 
+RESIDUALS = (
+    pa.field("residual_jitter_px", pa.float64()),
+    pa.field("residual_drift_px", pa.float64()),
+    pa.field("landmark_jitter_px", pa.float64()),
+    pa.field("landmark_drift_px", pa.float64()),
+)
+
 VIDEO_FACTS = (
     pa.field("path", pa.string()),
     pa.field("sha256", pa.string()),
@@ -83,6 +90,16 @@ ALIGNMENT = pa.schema(
         pa.field("matrix", MATRIX),
         pa.field("method", pa.string()),
         pa.field("interpolated", pa.bool_(), nullable=False),
+        pa.field("yaw_deg", pa.float64()),
+        pa.field("pitch_deg", pa.float64()),
+        pa.field("roll_deg", pa.float64()),
+        pa.field("n_tracks", pa.int32()),
+        pa.field("n_inliers", pa.int32()),
+        pa.field("residual_px", pa.float64()),
+        pa.field("error_px", pa.float64()),
+        pa.field("blur", pa.float64()),
+        # Of the whole clip, the same in all its rows:
+        *RESIDUALS,
     ]
 )
 
@@ -133,8 +150,8 @@ MANIFEST = pa.schema(
         pa.field("n_written", pa.int32()),
         pa.field("longest_gap", pa.int32()),
         pa.field("inter_ocular_px", pa.float64()),
-        pa.field("residual_jitter_px", pa.float64()),
-        pa.field("residual_drift_px", pa.float64()),
+        pa.field("n_stabilised", pa.int32()),
+        *RESIDUALS,
         pa.field("grade", pa.string()),
         pa.field("faces_sha256", pa.string()),
         pa.field("alignment_sha256", pa.string()),

@@ -68,6 +68,12 @@ def read_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
         yield Frame(index, time, np.ascontiguousarray(_upright(image, frame)))
 
 
+def read_images(path: Path, threads: int = 1) -> Iterator[np.ndarray]:
+    """Yield the image of every frame; see `read_frames`."""
+    for frame in read_frames(path, threads):
+        yield frame.image
+
+
 def probe_video(path: Path, threads: int = 1) -> VideoFacts:
     """Decode a whole video and return what it holds.
 

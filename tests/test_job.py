@@ -1,0 +1,53 @@
+"""A job's log holds what it did, what its libraries wrote, and why it failed."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from cmedprep.job import Progress, logged
+
+
+def test_log_tells_every_clip_and_the_terminal_now_and_then() -> None:
+    log, terminal = io.StringIO(), io.StringIO()
+    progress = Progress("detect_faces S1", (log, terminal), interval_s=1000)
+    progress.expect(clips=3, frames=60)
+    for clip in "abc":
+        progress.advance(f"S1/Happy/{clip}", 20)
+    progress.finish()
+    lines = log.getvalue().splitlines()
+    assert lines[1].startswith("detect_faces S1: 2/3 clips, 40/60 frames, ")
+    assert lines[1].endswith("S1/Happy/b")
+    assert terminal.getvalue().startswith("detect_faces S1: done, 3 clips, 60 frames in ")
+
+
+def test_terminal_says_how_much_is_left() -> None:
+    terminal = io.StringIO()
+    progress = Progress("detect_faces S1", (io.StringIO(), terminal), interval_s=0)
+    progress.expect(clips=2, frames=40)
+    progress.advance("S1/Happy/a", 20)
+    assert "1/2 clips, 20/40 frames" in terminal.getvalue()
+    assert terminal.getvalue().rstrip().endswith("s left")
+
+
+def test_what_native_code_writes_goes_to_the_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with logged(tmp_path / "a.log", "job") as progress:
+        os.write(2, b"noise from below\n")
+        progress.say("half way")
+    text = (tmp_path / "a.log").read_text()
+    assert "noise from below" in text
+    said = capfd.readouterr().err
+    assert "noise" not in said
+    assert "job: half way" in said
+    assert "job: done" in said
+
+
+def test_a_failure_is_in_the_log_and_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no luck"), logged(tmp_path / "a.log", "job"):
+        raise RuntimeError("no luck")
+    text = (tmp_path / "a.log").read_text()
+    assert "RuntimeError: no luck" in text
+    assert "done" not in text
