@@ -81,7 +81,8 @@ def reached(stage: str) -> set[str]:
         ("faces", {"detect_faces"}),
         ("following", {"detect_faces"}),
         ("detection", {"detect_faces"}),
-        ("alignment", {"align_faces", "extract_frames"}),
+        ("alignment", {"align_faces"}),
+        ("stabilise", {"align_faces"}),
         ("crops", {"extract_frames"}),
         ("extraction", {"extract_frames"}),
         ("geometry", {"align_faces", "extract_frames", "write_manifest"}),
@@ -172,7 +173,7 @@ def test_a_newly_imported_module_is_followed(edit: Edit) -> None:
         ("INDEX", {"index_subject", "index_clips", "write_manifest"}),
         ("CLIPS", {"index_clips"}),
         ("FACES", {"detect_faces"}),
-        ("ALIGNMENT", {"align_faces", "extract_frames"}),
+        ("ALIGNMENT", {"align_faces"}),
         ("FRAMES", {"extract_frames"}),
         ("SAMPLES", {"sample_apex"}),
         ("MANIFEST", {"write_manifest"}),
@@ -189,7 +190,6 @@ def test_a_new_column_changes_the_makers_of_its_table_alone(
         return f'{text[:end].rstrip().rstrip(",")}, pa.field("new", pa.int8()){text[end:]}'
 
     changed = edit("cmedprep/schemas.py", add_column)
-    # `extract_frames` names ALIGNMENT only through the module that it shares with alignment.
     assert changed == users
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cmedplan.atomic import clear_parts, part_of
 from cmedplan.plan import PlannedClip, digest_clips
 
 
@@ -86,8 +87,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = part_of(path)
     try:
+        clear_parts(path)
         part.write_text(json.dumps(record, sort_keys=True), encoding="utf-8")
         os.replace(part, path)
     except OSError:  # A record that cannot be written costs time, and nothing else.

@@ -1,7 +1,6 @@
 """Write aligned frames as image files, in a folder that appears whole."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cmedplan.atomic import clear_parts, part_of
 from cmedprep.crops import SUFFIXES, crop_face, encode, low_pass
 from cmedprep.geometry import Template, to_crop
 from cmedprep.schemas import FRAMES, MATRIX
@@ -79,10 +79,8 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     the new folder is removed and `path` stays as it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for remnant in path.parent.glob(f".{path.name}.*.part"):
-        shutil.rmtree(remnant, ignore_errors=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old.part")
+    clear_parts(path)
+    part, old = part_of(path), part_of(path)
     part.mkdir()
     try:
         yield part

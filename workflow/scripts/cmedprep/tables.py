@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cmedplan.atomic import clear_parts, part_of
+
 PROVENANCE_KEY = b"cmed"
 CLIP_KEY_NAMES = ("clip_id", "subject", "emotion", "filename")
 FRAME_KEY_NAMES = (*CLIP_KEY_NAMES, "frame_index", "timestamp_s")
@@ -38,10 +40,11 @@ class TableWriter:
         text = json.dumps(provenance, sort_keys=True, ensure_ascii=False)
         self.path = path
         self.schema = schema.with_metadata({PROVENANCE_KEY: text.encode()})
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._temporary = part_of(path)
 
     def __enter__(self) -> "TableWriter":
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        clear_parts(self.path)
         self._writer = pq.ParquetWriter(
             self._temporary, self.schema, compression="zstd", write_statistics=True
         )

@@ -1,0 +1,40 @@
+"""What is made appears whole or not at all, and remnants go."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cmedplan.atomic import clear_parts, part_of
+from cmedprep.extraction import fresh_folder
+
+
+def test_remnants_of_a_path_are_cleared_and_no_others(tmp_path: Path) -> None:
+    mine, neighbour = tmp_path / "S.1", tmp_path / "S.1.b"
+    part_of(mine).mkdir()
+    part_of(mine).touch()
+    kept = [part_of(neighbour), tmp_path / "S.1", tmp_path / ".S.1.part"]
+    for path in kept:
+        path.touch()
+    clear_parts(mine)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_fresh_folder_takes_the_old_ones_place(tmp_path: Path) -> None:
+    place = tmp_path / "images" / "S1"
+    for name in ("old.png", "new.png"):
+        with fresh_folder(place) as folder:
+            (folder / name).touch()
+            assert folder != place
+        assert [path.name for path in place.iterdir()] == [name]
+    assert os.listdir(place.parent) == ["S1"]
+
+
+def test_a_failure_leaves_the_old_folder(tmp_path: Path) -> None:
+    place = tmp_path / "S1"
+    place.mkdir()
+    (place / "old.png").touch()
+    with pytest.raises(FileNotFoundError), fresh_folder(place) as folder:
+        (folder / "half.png").rename(folder / "no such folder" / "half.png")
+    assert [path.name for path in place.iterdir()] == ["old.png"]
+    assert os.listdir(tmp_path) == ["S1"]

@@ -1,0 +1,29 @@
+"""Files and folders that appear whole or not at all.
+
+They are made under another name, hidden, beside their place, and renamed when they are complete.
+"""
+
+import re
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+
+def part_of(path: Path) -> Path:
+    """Return a name beside a path under which it can be made, not used by anybody else."""
+    return path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
+
+
+def clear_parts(path: Path) -> None:
+    """Remove what killed jobs have left of earlier attempts at making a path.
+
+    A job that was given up and still runs somewhere fails when it misses its part; the job
+    that clears is the one that is meant to make the path.
+    """
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{12}}\.part")
+    for sibling in path.parent.glob(".*.part"):
+        if pattern.fullmatch(sibling.name):
+            if sibling.is_dir():
+                shutil.rmtree(sibling, ignore_errors=True)
+            else:
+                sibling.unlink(missing_ok=True)
