@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 
 class VideoError(Exception):
@@ -63,8 +64,9 @@ def read_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
         The file cannot be opened or holds no video, or its data ends or breaks before its
         last frame.
     """
+    reformatter = VideoReformatter()  # one for all frames: setting it up takes as long as using it
     for index, (time, frame) in enumerate(_decode(path, threads)):
-        image = frame.to_ndarray(format="rgb24")
+        image = reformatter.reformat(frame, format="rgb24").to_ndarray()
         yield Frame(index, time, np.ascontiguousarray(_upright(image, frame)))
 
 
