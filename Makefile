@@ -47,6 +47,7 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
+	cd workflow/scripts && find . -name '*.py' | sed 's|^\./||' | LC_ALL=C sort > modules.txt
 
 benchmark-alignment: setup
 	$(BIN)/python benchmarks/alignment.py

@@ -366,3 +366,10 @@ def test_workflow_is_usable_as_a_module(
 
 def test_workflow_folder_has_the_same_default_target(tiny: Project) -> None:
     assert tiny.succeed(snakefile="workflow/Snakefile").idle
+
+
+def test_no_config_file_is_needed(tiny: Project) -> None:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
+    command += ["--cores", "1", "--config", f"dataset={{root: {tiny.root}}}"]
+    done = subprocess.run(command, cwd=tiny.folder, capture_output=True, text=True)
+    assert "Nothing to be done" in done.stdout + done.stderr

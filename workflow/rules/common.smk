@@ -24,9 +24,8 @@ def find_scripts():
         part.write_bytes(Path(workflow.source_path(f"../scripts/{name}")).read_bytes())
         os.replace(part, target)
     # Jobs inherit it, and remote ones parse this file again.
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, (str(folder), os.environ.get("PYTHONPATH")))
-    )
+    inherited = [path for path in [os.getenv("PYTHONPATH")] if path]
+    os.environ.update(PYTHONPATH=os.pathsep.join([str(folder), *inherited]))
     return folder
 
 

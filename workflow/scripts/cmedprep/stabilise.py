@@ -25,8 +25,10 @@ class Stabilised:
 
     *Jitter* is the movement from frame to frame, and *drift* the distance from its own mean
     place, of a typical skin point in the aligned clip: RMS over time, median over points, in crop
-    pixels. Both hold the point's own tracking noise, and the drift of a turning head holds the
-    parallax that no similarity can remove: they are upper bounds. NaN where nothing was tracked.
+    pixels. Both hold the point's own tracking noise, some hundredths of a pixel and more in a
+    noisy clip; on a still face they are too high. Parallax, which no similarity can remove, sits
+    on few points of a turning face; there the median is below the RMS over points. NaN where
+    nothing was tracked.
 
     Attributes
     ----------
