@@ -31,6 +31,7 @@ from cmedprep.geometry import LEFT_EYE, RIGHT_EYE, RIGID, Template, apply, inver
 from cmedprep.skin import rigid_skin  # noqa: E402
 from cmedprep.stabilise import Stabilised, stabilise  # noqa: E402
 from cmedprep.video import VideoError, read_frames  # noqa: E402
+from tests.makers import alignment_scores as scores_of  # noqa: E402
 from tests.makers import synthetic_face as maker  # noqa: E402
 
 TEMPLATE = Template()
@@ -266,13 +267,13 @@ def score_synthetic(clip: Clip) -> dict[str, Score]:
     truth = clip.truth
 
     def score(matrix: np.ndarray, cost_ms: float = float("nan")) -> Score:
-        kept = maker.kept_amplitude(matrix, truth)
-        return Score(*maker.score_alignment(matrix, truth), kept, cost_ms)
+        kept = scores_of.kept_amplitude(matrix, truth)
+        return Score(*scores_of.score_alignment(matrix, truth), kept, cost_ms)
 
     scores = {name: score(recipe(clip.landmarks)) for name, recipe in RECIPES.items()}
     ours, cost_ms = run_stabilised(clip)
     scores[OURS] = score(ours.matrix, cost_ms)
-    scores[BEST] = score(maker.best_similarity(truth))
+    scores[BEST] = score(scores_of.best_similarity(truth))
     scores[CLAIM] = Score(ours.residual_drift_px, ours.residual_jitter_px)
     return scores
 
@@ -347,7 +348,7 @@ def score_real(clip: Clip) -> dict[str, Score]:
 
     def score(matrix: np.ndarray, cost_ms: float = float("nan")) -> Score:
         moved = common_motion(apply(matrix, positions), skin)
-        return Score(*maker.score_positions(moved), cost_ms=cost_ms)
+        return Score(*scores_of.score_positions(moved), cost_ms=cost_ms)
 
     scores = {name: score(recipe(clip.landmarks)) for name, recipe in RECIPES.items()}
     claim = Score(ours.residual_drift_px, ours.residual_jitter_px)

@@ -12,7 +12,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from cmedprep.geometry import apply, fit_similarity
 from tests.makers import make_demo as demo
+from tests.makers.alignment_scores import (
+    best_similarity,
+    kept_amplitude,
+    score_alignment,
+    score_positions,
+    template_similarity,
+)
 from tests.makers.synthetic_face import (
     EYE_CORNERS,
     PULLS,
@@ -26,18 +34,11 @@ from tests.makers.synthetic_face import (
     Motion,
     Occluder,
     Portrait,
-    apply_similarity,
-    best_similarity,
     eye_centres,
-    fit_similarity,
     invert_displacement,
-    kept_amplitude,
     make_portrait,
     render_clip,
     render_frame,
-    score_alignment,
-    score_positions,
-    template_similarity,
 )
 
 N_FRAMES = 12
@@ -105,7 +106,7 @@ def test_in_plane_motion_is_a_similarity(portrait: Portrait) -> None:
     mesh = portrait.face.mesh[:, :2]
     seen = truth.forward(mesh, 4)
     matrix = fit_similarity(mesh, seen)
-    np.testing.assert_allclose(apply_similarity(matrix, mesh), seen, atol=1e-9)
+    np.testing.assert_allclose(apply(matrix, mesh), seen, atol=1e-9)
     assert np.hypot(*matrix[:, 0]) == pytest.approx(motion.scale[4])
     assert np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])) == pytest.approx(motion.roll[4])
 
@@ -320,7 +321,7 @@ def test_best_similarity_is_exact_in_plane_and_best_in_depth(
 
 def test_template_puts_the_eyes_where_the_design_says(portrait: Portrait) -> None:
     matrix = template_similarity(portrait.face.mesh)
-    eyes = apply_similarity(matrix, eye_centres(portrait.face.mesh))
+    eyes = apply(matrix, eye_centres(portrait.face.mesh))
     np.testing.assert_allclose(eyes, [(67.0, 90.0), (157.0, 90.0)], atol=1e-9)
 
 
@@ -334,7 +335,7 @@ def test_kept_amplitude_tells_what_an_alignment_takes_away(
 
     # One that holds the moving landmarks still keeps next to nothing of what is common to them.
     deforming = clip.deforming_points()
-    template = apply_similarity(template_similarity(portrait.face.mesh), deforming)
+    template = apply(template_similarity(portrait.face.mesh), deforming)
     following = np.stack(
         [fit_similarity(clip.forward(deforming, t), template) for t in range(N_FRAMES)]
     )
@@ -342,7 +343,7 @@ def test_kept_amplitude_tells_what_an_alignment_takes_away(
 
     # The same given as a function.
     best = best_similarity(clip)
-    as_function = kept_amplitude(lambda t, points: apply_similarity(best[t], points), clip)
+    as_function = kept_amplitude(lambda t, points: apply(best[t], points), clip)
     assert as_function == pytest.approx(kept_amplitude(best, clip))
 
 

@@ -16,6 +16,7 @@ from cmedprep.skin import rigid_skin
 from cmedprep.smoothing import smooth_alignment
 from cmedprep.stabilise import Stabilised, stabilise
 from cmedprep.texture import blur_of, look
+from tests.makers.alignment_scores import best_similarity, kept_amplitude, score_alignment
 from tests.makers.synthetic_face import (
     Appearance,
     Blink,
@@ -26,11 +27,8 @@ from tests.makers.synthetic_face import (
     Motion,
     Occluder,
     Portrait,
-    best_similarity,
-    kept_amplitude,
     make_portrait,
     render_clip,
-    score_alignment,
 )
 
 TEMPLATE = Template()

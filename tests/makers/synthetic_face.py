@@ -20,7 +20,7 @@ frame coordinates coincide for `Motion.still`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,15 +31,11 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
-Alignment = Array | Callable[[int, Array], Array]
-"""Either matrices (n_frames, 2, 3), frame -> crop pixel, NaN where there is none, or a function
-of the frame index and points (N, 2) in frame pixels that returns points (N, 2) in crop pixels."""
-
 EYE_CORNERS = ((33, 133), (362, 263))
 """Outer and inner corner of the eye at the image's left; inner and outer of the other."""
 
-TEMPLATE_INTER_OCULAR_PX = 90.0
-TEMPLATE_EYE_MIDPOINT = (112.0, 90.0)
+AMPLITUDE_INTER_OCULAR_PX = 90.0
+"""Inter-ocular distance for which amplitudes of expressions are given."""
 
 _EARS = (234, 454)
 _OVERSAMPLING = 2
@@ -574,7 +570,7 @@ class ClipTruth:
         """Amplitude of the expression in portrait px, 0 if there is none."""
         if self.expression is None:
             return 0.0
-        return self.expression.amplitude_px * self.face.inter_ocular_px / TEMPLATE_INTER_OCULAR_PX
+        return self.expression.amplitude_px * self.face.inter_ocular_px / AMPLITUDE_INTER_OCULAR_PX
 
     @cached_property
     def states(self) -> Array:
@@ -692,178 +688,6 @@ class ClipTruth:
         return np.asarray(landmarks[moved >= 0.5])
 
 
-def fit_similarity(source: Array, target: Array) -> Array:
-    """Fit the similarity of least squares (Umeyama 1991, without reflection).
-
-    Parameters
-    ----------
-    source, target
-        (N, 2) px.
-
-    Returns
-    -------
-    (2, 3): source -> target.
-    """
-    from_mean, to_mean = source.mean(axis=0), target.mean(axis=0)
-    a = (source - from_mean) @ np.array([1.0, 1.0j])
-    b = (target - to_mean) @ np.array([1.0, 1.0j])
-    factor = np.vdot(a, b) / np.vdot(a, a).real
-    linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
-    return np.column_stack([linear, to_mean - linear @ from_mean])
-
-
-def template_similarity(mesh: Array) -> Array:
-    """Give the similarity (2, 3) that puts a mesh's eye centres where the template has them.
-
-    Parameters
-    ----------
-    mesh
-        (478, 2 or 3) landmarks in frame px.
-    """
-    half = np.array([TEMPLATE_INTER_OCULAR_PX / 2.0, 0.0])
-    middle = np.array(TEMPLATE_EYE_MIDPOINT)
-    return fit_similarity(eye_centres(mesh), np.stack([middle - half, middle + half]))
-
-
-def apply_similarity(matrix: Array, points: Array) -> Array:
-    """Map points (N, 2) by a matrix (2, 3)."""
-    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
-
-
-def best_similarity(truth: ClipTruth) -> Array:
-    """Find the similarities that no alignment by similarity can beat.
-
-    The rigid points' true positions are brought together by generalised Procrustes analysis:
-    each frame is fitted to the clip's mean shape, the mean is renewed, and so on. What is left
-    is the parallax of the turning head.
-
-    Parameters
-    ----------
-    truth
-        The clip.
-
-    Returns
-    -------
-    (n_frames, 2, 3): frame -> crop px of the canonical template.
-    """
-    rigid = truth.rigid_points()
-    seen = [truth.forward(rigid, t, expression=False) for t in range(truth.n_frames)]
-    start = apply_similarity(template_similarity(truth.face.mesh), rigid)
-    shape = start
-    for _ in range(10):
-        matrices = np.stack([fit_similarity(points, shape) for points in seen])
-        mean = np.mean(
-            [apply_similarity(m, p) for m, p in zip(matrices, seen, strict=True)], axis=0
-        )
-        # Without this the shape would shrink from round to round.
-        shape = apply_similarity(fit_similarity(mean, start), mean)
-    return matrices
-
-
-def _align(alignment: Alignment, frame_index: int, points: Array) -> Array:
-    """Map points (N, 2) of a frame to crop px by either form of an alignment."""
-    if callable(alignment):
-        return alignment(frame_index, points)
-    return apply_similarity(alignment[frame_index], points)
-
-
-def score_positions(positions: Array) -> tuple[float, float]:
-    """Score aligned positions of rigid points by how still they stand.
-
-    With q_t(p) the position of point p in frame t and d_t(p) = q_t(p) - mean over t of q_t(p),
-
-    * drift is the root of the mean, over frames and points, of |d_t(p)|^2;
-    * jitter is the root of the mean, over pairs of neighbouring frames and points, of
-      |d_t(p) - d_{t-1}(p)|^2.
-
-    Both use the length of the 2-D vector. A constant offset costs nothing.
-
-    Parameters
-    ----------
-    positions
-        (n_frames, N, 2) crop px; frames with any NaN are left out, and so are their pairs.
-
-    Returns
-    -------
-    drift_rms_px, jitter_rms_px: NaN where no frame, or no pair, is left.
-    """
-    valid = np.asarray(np.isfinite(positions).all(axis=(1, 2)))
-    if not valid.any():
-        return float("nan"), float("nan")
-    deviation = positions - positions[valid].mean(axis=0)
-    steps = np.diff(deviation, axis=0)[valid[1:] & valid[:-1]]
-    drift = float(np.sqrt(np.square(deviation[valid]).sum(axis=-1).mean()))
-    jitter = float(np.sqrt(np.square(steps).sum(axis=-1).mean())) if len(steps) else float("nan")
-    return drift, jitter
-
-
-def score_alignment(alignment: Alignment, truth: ClipTruth) -> tuple[float, float]:
-    """Score an alignment on rigid skin; see `score_positions` for the definitions.
-
-    Parameters
-    ----------
-    alignment
-        Frame -> crop px.
-    truth
-        The clip's truth.
-
-    Returns
-    -------
-    drift_rms_px, jitter_rms_px in crop px.
-    """
-    rigid = truth.rigid_points()
-    return score_positions(
-        np.stack([_align(alignment, t, truth.forward(rigid, t)) for t in range(truth.n_frames)])
-    )
-
-
-def kept_amplitude(alignment: Alignment, truth: ClipTruth) -> float:
-    """Say how much of the expression is still there after the alignment.
-
-    An alignment that follows the expression takes part of it away; one that errs against it
-    adds to it. At the deforming landmarks p, between onset o (the first frame) and apex a:
-
-        measured(p) = M_a F_a(p) - M_o F_o(p)
-        parallax(p) = B F'_a(p) - M_o F'_o(p)
-        true(p)     = B F_a(p) - B F'_a(p)
-
-    where F is the truth, F' the truth without expression, M the alignment, and B the similarity
-    of least squares from the rigid points of the apex to those of the aligned onset: the best
-    that a similarity can do. The result is the component of measured - parallax along true,
-    sum((measured - parallax) . true) / sum(true . true).
-
-    Parameters
-    ----------
-    alignment
-        Frame -> crop px.
-    truth
-        A clip with an expression whose apex is not its first frame.
-
-    Returns
-    -------
-    1 where the alignment has done no harm; NaN where onset or apex has no alignment.
-    """
-    if truth.expression is None or truth.expression.apex_frame == 0:
-        raise ValueError(
-            f"expected a clip with an apex after its onset, found {truth.expression}: "
-            "score clips without one by score_alignment"
-        )
-    apex = truth.expression.apex_frame
-    points, rigid = truth.deforming_points(), truth.rigid_points()
-    onset_rigid = _align(alignment, 0, truth.forward(rigid, 0))
-    if not np.isfinite(onset_rigid).all():
-        return float("nan")
-    best = fit_similarity(truth.forward(rigid, apex), onset_rigid)
-    moved = truth.forward(points, apex)
-    unmoved = truth.forward(points, apex, expression=False)
-    measured = _align(alignment, apex, moved) - _align(alignment, 0, truth.forward(points, 0))
-    parallax = apply_similarity(best, unmoved) - _align(
-        alignment, 0, truth.forward(points, 0, expression=False)
-    )
-    true = apply_similarity(best, moved) - apply_similarity(best, unmoved)
-    return float(((measured - parallax) * true).sum() / np.square(true).sum())
-
-
 @dataclass(frozen=True)
 class Appearance:
     """What makes one portrait look like several people.
@@ -964,7 +788,7 @@ def detect_mesh(image: Image) -> Array:
             )
         rows, columns = picture.shape[:2]
         mesh = np.array([(p.x, p.y, p.z) for p in found[0].landmark])
-        return np.asarray(mesh * (columns, rows, columns) - (0.5, 0.5, 0.0))
+        return np.asarray(mesh * (columns, rows, columns))
 
     with FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True) as mesher:
         rough = landmarks(mesher, image)

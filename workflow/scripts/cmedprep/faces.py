@@ -28,7 +28,9 @@ class Face:
     ----------
     landmarks : ndarray, shape (478, 3), float32
         Points of MediaPipe's mesh with irises, x and y in image pixels, z in the same unit,
-        smaller towards the camera.
+        smaller towards the camera. MediaPipe's coordinates times the image's width put pixel
+        centres at whole numbers as they are: of an image resized by a factor f, whose pixels
+        lie at ``f x + (f - 1) / 2``, it finds points that are shifted by just that.
     score : float or None
         The detector's score in [0, 1], where it gives one.
     detector : str

@@ -24,11 +24,10 @@ class Stabilised:
     """The alignment of a clip of n frames.
 
     *Jitter* is the movement from frame to frame, and *drift* the distance from its own mean
-    place, of a typical skin point in the aligned clip: RMS over time, median over points, in crop
-    pixels. Both hold the point's own tracking noise, some hundredths of a pixel and more in a
-    noisy clip; on a still face they are too high. Parallax, which no similarity can remove, sits
-    on few points of a turning face; there the median is below the RMS over points. NaN where
-    nothing was tracked.
+    place, of skin in the aligned clip: RMS over frames and points, in crop pixels. Both hold the
+    points' own tracking noise, some hundredths of a pixel and more in a noisy clip, and the drift
+    of a turning head holds the parallax that no similarity can remove. NaN where nothing was
+    tracked.
 
     Attributes
     ----------
@@ -191,7 +190,7 @@ def _stillness(
     together = np.concatenate(positions, axis=1)
     if np.isfinite(together).any(axis=(1, 2)).sum() < 2:
         return float("nan"), float("nan")
-    return _typical_rms(np.diff(together, axis=0)), _typical_rms(together - _nanmean(together))
+    return _rms(np.diff(together, axis=0)), _rms(together - _nanmean(together))
 
 
 def _nanmean(values: np.ndarray) -> np.ndarray:
@@ -202,8 +201,8 @@ def _nanmean(values: np.ndarray) -> np.ndarray:
     return mean
 
 
-def _typical_rms(vectors: np.ndarray) -> float:
-    """RMS length over time (first axis) of each point's vectors (n, points, 2), their median."""
-    per_point = _nanmean(np.square(vectors).sum(axis=-1))
-    known = per_point[np.isfinite(per_point)]
-    return float(np.sqrt(np.median(known))) if len(known) else float("nan")
+def _rms(vectors: np.ndarray) -> float:
+    """RMS length of the vectors (n, points, 2) that are there."""
+    squared = np.square(vectors).sum(axis=-1)
+    known = squared[np.isfinite(squared)]
+    return float(np.sqrt(known.mean())) if len(known) else float("nan")
