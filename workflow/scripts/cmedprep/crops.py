@@ -10,7 +10,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from cmedprep.geometry import apply, compose, invert, scale_of
+from cmedprep.geometry import cut_seen, scale_of
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
 # As small as level 9, in a fortieth of the time: neighbouring pixels predict each other (Paeth),
@@ -56,10 +56,9 @@ def crop_face(image: np.ndarray, matrix: np.ndarray, size: int, blur_px: float) 
         Black where the crop reaches beyond the frame.
     """
     kernel = _kernel(blur_px)
-    seen, origin = _region(image, matrix, size, margin=len(kernel) // 2 + 3)
+    seen, to_crop = cut_seen(image, matrix, size, margin=len(kernel) // 2 + 3)
     if not seen.size:
         return np.zeros((size, size, image.shape[2]), np.uint8)
-    to_crop = compose(matrix, np.array([[1.0, 0.0, origin[0]], [0.0, 1.0, origin[1]]]))
     samples = cv2.sepFilter2D(seen, cv2.CV_32F, kernel, kernel)
     if blur_px < _WIDE:
         samples = cv2.pyrUp(samples)  # sample 2 i lies on pixel i
@@ -117,18 +116,3 @@ def _kernel(blur_px: float) -> np.ndarray:
         return np.array([a, b, g + 2 * a, b, a])
     sigma = float(np.sqrt(blur_px**2 - _LINEAR))
     return cv2.getGaussianKernel(2 * int(np.ceil(3 * sigma)) + 1, sigma).ravel()
-
-
-def _region(
-    image: np.ndarray, matrix: np.ndarray, size: int, margin: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the part of a frame that a crop sees, and where its first pixel (x, y) lies.
-
-    The part has a margin of whole pixels for the filters, as far as the frame has them.
-    """
-    end = size - 1
-    corners = apply(invert(matrix), np.array([[0, 0], [end, 0], [0, end], [end, end]]))
-    limit = (image.shape[1], image.shape[0])
-    x0, y0 = np.clip(np.floor(corners.min(axis=0)) - margin, 0, limit).astype(int)
-    x1, y1 = np.clip(np.ceil(corners.max(axis=0)) + margin + 1, 0, limit).astype(int)
-    return image[y0:y1, x0:x1], np.array([x0, y0])

@@ -139,6 +139,38 @@ def to_crop(matrix: np.ndarray, template: Template, size: int) -> np.ndarray:
     return compose(np.broadcast_to(resize(template.size, size), matrix.shape), matrix)
 
 
+def cut_seen(
+    image: np.ndarray, matrix: np.ndarray, size: int, margin: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut out of a frame the part that a crop sees.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width, ...)
+        The frame.
+    matrix : ndarray, shape (2, 3)
+        Frame pixel to crop pixel.
+    size : int
+        Width and height of the crop in pixels.
+    margin : int
+        Whole pixels to keep around the part for filters, as far as the frame has them.
+
+    Returns
+    -------
+    part : ndarray
+        A view of the frame; empty if the crop sees nothing of it.
+    matrix : ndarray, shape (2, 3)
+        Pixel of the part to crop pixel.
+    """
+    end = size - 1
+    corners = apply(invert(matrix), np.array([[0, 0], [end, 0], [0, end], [end, end]]))
+    limit = (image.shape[1], image.shape[0])
+    x0, y0 = np.clip(np.floor(corners.min(axis=0)) - margin, 0, limit).astype(int)
+    x1, y1 = np.clip(np.ceil(corners.max(axis=0)) + margin + 1, 0, limit).astype(int)
+    shift = np.array([[1.0, 0.0, x0], [0.0, 1.0, y0]])
+    return image[y0:y1, x0:x1], compose(matrix, shift)
+
+
 def eye_centres(landmarks: np.ndarray) -> np.ndarray:
     """Return the centres of right and left eye, (..., 2, 2), of landmarks (..., 478, 3)."""
     return np.stack(

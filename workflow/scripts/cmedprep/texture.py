@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from cmedprep.geometry import Template, scale_of
+from cmedprep.geometry import Template, cut_seen, scale_of
 
 WINDOW = (17, 17)
 """Width and height in pixels of what is compared when a corner is tracked."""
@@ -30,10 +30,13 @@ def look(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     ndarray, shape (size, size), uint8
         Where the crop is coarser than the frame, areas are averaged: no aliasing.
     """
+    seen, to_crop = cut_seen(frame, matrix, size, margin=2)
+    if not seen.size:
+        return np.zeros((size, size), np.uint8)
     finer = max(1, int(scale_of(matrix) ** -1))
-    fine = finer * matrix
+    fine = finer * to_crop
     fine[:, 2] += (finer - 1) / 2.0
-    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
     crop = cv2.warpAffine(grey, fine, (finer * size, finer * size), borderMode=cv2.BORDER_REPLICATE)
     if finer > 1:
         crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
@@ -133,10 +136,18 @@ def blur_of(crop: np.ndarray, template: Template) -> float:
     unit = template.inter_ocular
     top, left = max(round(y - 0.6 * unit), 0), max(round(x - 0.9 * unit), 0)
     face = crop[top : round(y + 1.2 * unit), left : round(x + 0.9 * unit)].astype(np.float32)
-    stays = [0.0, 0.0]
-    for axis, window in ((0, (1, _LOW_PASS)), (1, (_LOW_PASS, 1))):
-        before = np.abs(np.diff(face, axis=axis))
-        after = np.abs(np.diff(cv2.blur(face, window), axis=axis))
-        varies = float(before.sum())
-        stays[axis] = float(np.minimum(before, after).sum()) / varies if varies else np.nan
+    soft_across, soft_down = cv2.blur(face, (_LOW_PASS, 1)), cv2.blur(face, (1, _LOW_PASS))
+    stays = [
+        _share_left(face[:, 1:], face[:, :-1], soft_across[:, 1:], soft_across[:, :-1]),
+        _share_left(face[1:], face[:-1], soft_down[1:], soft_down[:-1]),
+    ]
     return max(stays) if np.isfinite(stays).all() else float("nan")
+
+
+def _share_left(
+    image: np.ndarray, beside: np.ndarray, soft_image: np.ndarray, soft_beside: np.ndarray
+) -> float:
+    """Return which share of the variation between neighbours a low-pass leaves."""
+    before, after = cv2.absdiff(image, beside), cv2.absdiff(soft_image, soft_beside)
+    varies = cv2.sumElems(before)[0]
+    return float(cv2.sumElems(cv2.min(before, after))[0] / varies) if varies else float("nan")
