@@ -29,6 +29,13 @@ def find_scripts():
     return folder
 
 
+# Jobs inherit this: each has one thread, and libraries would take all there are.
+os.environ.update(
+    dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"),
+        "1",
+    )
+)
 SCRIPTS = find_scripts()
 sys.path.insert(0, str(SCRIPTS))
 
