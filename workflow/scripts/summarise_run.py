@@ -27,10 +27,8 @@ def summarise_run(results):
     grades = Counter(row["grade"] for row in manifests if row["grade"])
     jitter = [row["residual_jitter_px"] for row in manifests if row["residual_jitter_px"]]
     if jitter:
-        listed = ", ".join(
-            f"{count} clips of grade {grade}" for grade, count in sorted(grades.items())
-        )
-        print(f"Alignment: {listed}; median residual jitter {median(jitter):.2f} px")
+        listed = ", ".join(f"{grade} {count}" for grade, count in sorted(grades.items()))
+        print(f"Grades of alignment: {listed}; median residual jitter {median(jitter):.2f} px")
     samples = Counter(
         sample["scheme"] for row in manifests for sample in row["samples"] if sample["n_slots"]
     )
