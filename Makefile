@@ -36,7 +36,7 @@ demo: setup
 	@echo "== Demo data set"
 	$(BIN)/python -m tests.makers.make_demo --output demo
 
-check: setup
+check: demo
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
