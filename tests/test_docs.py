@@ -1,0 +1,44 @@
+"""The docs name every column, every status and every key of the config."""
+
+import re
+
+import pytest
+import yaml
+
+from cmedprep import ledger, schemas
+from tests.conftest import REPOSITORY
+
+OUTPUTS = (REPOSITORY / "docs" / "outputs.md").read_text()
+TABLES = ("VIDEOS", "INDEX", "CLIPS", "FACES", "ALIGNMENT", "FRAMES", "SAMPLES", "MANIFEST")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_column_is_explained(table: str) -> None:
+    internal = {"video_status", "video_reason"}  # `index` gives both as status and reason
+    named = set(re.findall(r"`(\w+)`", OUTPUTS))
+    assert set(getattr(schemas, table).names) - internal <= named
+
+
+def test_every_status_is_explained() -> None:
+    statuses = set(re.findall(r"^``(\w+)``", ledger.__doc__ or "", re.M))
+    assert len(statuses) > 15
+    assert statuses <= set(re.findall(r"`(\w+)`", OUTPUTS))
+
+
+def test_every_key_of_the_config_is_explained() -> None:
+    schema = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
+    page = (REPOSITORY / "config" / "README.md").read_text()
+    for section, part in schema["properties"].items():
+        assert f"## `{section}`" in page
+        for key in part.get("properties", {}):
+            assert f"`{key}" in page, f"{section}.{key}"
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (
+        REPOSITORY / "README.md",
+        *REPOSITORY.glob("docs/*.md"),
+        *REPOSITORY.glob("config/*.md"),
+    ):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), (page.name, target)
