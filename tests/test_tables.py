@@ -1,6 +1,8 @@
 """Tables appear whole or not at all, are equal for equal rows, and say how they were made."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from cmedprep.tables import (
 )
 
 POINT = pa.list_(pa.float32(), 2)
+REPOSITORY = Path(__file__).resolve().parents[1]
 SCHEMA = pa.schema(
     [
         pa.field("clip_id", pa.string(), nullable=False),
@@ -132,10 +135,13 @@ def test_the_order_of_the_provenance_makes_no_difference(tmp_path: Path) -> None
 
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     write_table(tmp_path / "a", SCHEMA, ROWS, PROVENANCE)
-    if (child := os.fork()) == 0:
-        write_table(tmp_path / "b", SCHEMA, ROWS, PROVENANCE)
-        os._exit(0)
-    os.waitpid(child, 0)
+    code = (
+        "from tests.test_tables import *; "
+        f"write_table(Path({str(tmp_path / 'b')!r}), SCHEMA, ROWS, PROVENANCE)"
+    )
+    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "workflow" / "scripts")])
+    environment = os.environ | {"PYTHONPATH": paths, "PYTHONHASHSEED": "3"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
