@@ -162,7 +162,14 @@ def test_video_replaced_under_an_older_time_is_seen(tiny: Project) -> None:
     assert before["faces/Subject_01.parquet"] != after["faces/Subject_01.parquet"]
 
 
-def test_reordered_or_commented_input_reruns_no_subject(tiny: Project) -> None:
+def test_comments_and_spelled_out_defaults_rerun_nothing(tiny: Project) -> None:
+    (tiny.folder / "config").mkdir()
+    default = (REPOSITORY / "config" / "config.yaml").read_text()
+    (tiny.folder / "config" / "config.yaml").write_text(f"# A remark.\n{default}\n# Another.\n")
+    assert tiny.succeed().idle
+
+
+def test_reordered_rows_rerun_no_subject(tiny: Project) -> None:
     table = read_metadata(tiny)
     table.iloc[::-1].to_csv(tiny.root / METADATA, index=False)
     assert tiny.succeed().jobs == Counter({"index_clips": 1})  # it holds the rows' numbers
