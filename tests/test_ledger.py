@@ -14,6 +14,7 @@ from cmedplan.metadata import MetadataRow
 from cmedplan.plan import PROCESSABLE, PlannedClip
 from cmedplan.scan import VideoFile
 from cmedprep.ledger import assess_clip, list_unprocessed, probe_clip
+from cmedprep.probing import Limits, Prober
 from cmedprep.schemas import INDEX, VIDEOS
 
 N_FRAMES = 20
@@ -178,6 +179,25 @@ def test_a_fault_of_the_plan_stays(status: str) -> None:
     assert (row["apex_frame"], row["processed"]) == (None, False)
 
 
+@pytest.mark.parametrize(
+    ("cell", "out_of_range", "reason"),
+    [
+        ("12", "exclude", "no timestamps"),
+        (
+            "99",
+            "clamp",
+            "apex frame 99 lies outside the video's frames 0 to 19; clamped to 19; no t",
+        ),
+        ("", "exclude", "the apex frame is blank"),
+    ],
+)
+def test_what_is_unusual_about_a_good_video_is_said_where_no_fault_is(
+    cell: str, out_of_range: str, reason: str
+) -> None:
+    row = assess(cell, out_of_range=out_of_range, facts=FACTS | {"video_reason": "no timestamps"})
+    assert row["reason"].startswith(reason)
+
+
 def test_a_stray_has_no_cells_and_no_apex() -> None:
     row = assess(status="stray_video", row=None, facts=FACTS | {"processed": False})
     assert (row["status"], row["apex_frame"]) == ("stray_video", None)
@@ -213,7 +233,8 @@ def make_video(path: Path) -> None:
 
 
 def probe(clip: PlannedClip, root: Path) -> dict[str, Any]:
-    row = probe_clip(clip, root)
+    with Prober(Limits()) as prober:
+        row = probe_clip(clip, root, prober)
     pa.Table.from_pylist([row], schema=VIDEOS).validate(full=True)
     assert set(row) == set(VIDEOS.names)
     return row
@@ -256,7 +277,7 @@ def test_a_clip_without_a_file_has_no_facts(tmp_path: Path) -> None:
 
 
 def test_the_clip_of_a_subject_that_is_not_selected_says_so() -> None:
-    row = list_unprocessed(planned(), Path("nowhere"), LABELS)
+    row = list_unprocessed(planned(), Path("nowhere"), LABELS, Prober(Limits()))
     assert (row["status"], row["path"], row["processed"]) == ("not_selected", FILE.path, False)
     assert "S1" in row["reason"]
     pa.Table.from_pylist([row], schema=INDEX).validate(full=True)
@@ -264,7 +285,10 @@ def test_the_clip_of_a_subject_that_is_not_selected_says_so() -> None:
 
 def test_a_row_without_subject_keeps_its_fault() -> None:
     row = list_unprocessed(
-        planned(status="invalid_name", subject=None, video=None), Path("nowhere"), LABELS
+        planned(status="invalid_name", subject=None, video=None),
+        Path("nowhere"),
+        LABELS,
+        Prober(Limits()),
     )
     assert (row["status"], row["reason"]) == ("invalid_name", "the reason of invalid_name")
     pa.Table.from_pylist([row], schema=INDEX).validate(full=True)

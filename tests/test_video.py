@@ -11,7 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from cmedprep.video import VideoError, VideoFacts, digest_file, probe_video, read_frames
+from cmedprep.decoding import VideoError, VideoFacts, probe_video
+from cmedprep.video import digest_file, read_frames
 
 FPS = 30
 N_FRAMES = 12

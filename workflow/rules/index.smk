@@ -13,6 +13,7 @@ rule probe_videos:
         "../../envs/cmed.yaml"
     params:
         chain=stage_chain("probe_videos", config, SCRIPTS),
+        parameters=stage_parameters("probe_videos", config),
         files=videos_digest,
     script:
         "../scripts/probe_videos.py"

@@ -1,6 +1,5 @@
 """Find the transform of every frame of a subject's clips to the canonical template."""
 
-from functools import partial
 from pathlib import Path
 
 from cmedprep.alignment import ClipFaces, align_clip, alignment_rows
@@ -10,7 +9,6 @@ from cmedprep.job import logged
 from cmedprep.provenance import provenance_of
 from cmedprep.schemas import ALIGNMENT
 from cmedprep.tables import TableWriter, iterate_clips, to_array
-from cmedprep.video import read_images
 
 
 def align_faces(root, alignment, videos, faces, output, provenance, progress, threads=1):
@@ -20,10 +18,10 @@ def align_faces(root, alignment, videos, faces, output, provenance, progress, th
     progress.expect(len(clips), count_frames(clips.values()))
     with TableWriter(Path(output), ALIGNMENT, provenance) as table:
         for clip_id, rows in iterate_clips(Path(faces)):
-            path = open_clip(Path(root), clips[clip_id])
+            source = open_clip(Path(root), clips[clip_id], threads)
             clip = ClipFaces(
                 landmarks=to_array(rows["landmarks"], (-1, 3)),
-                open_frames=partial(read_images, path, threads),
+                open_frames=source.images,
             )
             aligned = align_clip(clip, template, alignment["method"], alignment["max_gap"])
             table.write(alignment_rows(rows, clip, aligned))

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
+from cmedprep.cascade import FaceFinder
 from cmedprep.clips import count_frames, open_clip, processed_clips
 from cmedprep.detection import detect_clip
-from cmedprep.faces import FaceFinder
 from cmedprep.job import logged
 from cmedprep.provenance import provenance_of
 from cmedprep.schemas import FACES
 from cmedprep.tables import TableWriter
-from cmedprep.video import read_frames
 
 
 def detect_faces(root, detection, videos, output, provenance, progress, threads=1):
@@ -18,8 +17,8 @@ def detect_faces(root, detection, videos, output, provenance, progress, threads=
     progress.expect(len(clips), count_frames(clips))
     with TableWriter(Path(output), FACES, provenance) as table, FaceFinder(**detection) as finder:
         for clip in clips:
-            frames = read_frames(open_clip(Path(root), clip), threads)
-            table.write(detect_clip(clip, frames, finder))
+            source = open_clip(Path(root), clip, threads)
+            table.write(detect_clip(clip, source.frames(), finder))
             progress.advance(clip["clip_id"], clip["n_frames"])
 
 

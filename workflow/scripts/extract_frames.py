@@ -9,7 +9,6 @@ from cmedprep.job import logged
 from cmedprep.provenance import provenance_of
 from cmedprep.schemas import FRAMES
 from cmedprep.tables import TableWriter, iterate_clips, read_provenance
-from cmedprep.video import read_frames
 
 
 def extract_frames(root, crop, subject, videos, alignment, output, provenance, progress, threads=1):
@@ -24,8 +23,8 @@ def extract_frames(root, crop, subject, videos, alignment, output, provenance, p
         fresh_folder(results / "images" / subject) as folder,
     ):
         for clip_id, rows in iterate_clips(Path(alignment)):
-            frames = read_frames(open_clip(Path(root), clips[clip_id]), threads)
-            table.write(extract_clip(rows, frames, template, crop, folder))
+            source = open_clip(Path(root), clips[clip_id], threads)
+            table.write(extract_clip(rows, source.frames(), template, crop, folder))
             progress.advance(clip_id, rows.num_rows)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from cmedplan.plan import make_plan
 from cmedprep.job import logged
 from cmedprep.ledger import list_unprocessed
+from cmedprep.probing import Prober
 from cmedprep.provenance import provenance_of
 from cmedprep.schemas import CLIPS
 from cmedprep.tables import read_rows, write_table
@@ -15,11 +16,12 @@ def index_clips(config, index, output, provenance):
     plan = make_plan(config)
     indexed = {row["clip_id"]: row for path in index for row in read_rows(Path(path))}
     root = Path(config["dataset"]["root"])
-    rows = [
-        (indexed.get(clip.clip_id) or list_unprocessed(clip, root, config["labels"]))
-        | {"metadata_row": clip.row.number if clip.row else None}
-        for clip in plan.all_clips()
-    ]
+    with Prober(config["limits"]) as prober:
+        rows = [
+            (indexed.get(clip.clip_id) or list_unprocessed(clip, root, config["labels"], prober))
+            | {"metadata_row": clip.row.number if clip.row else None}
+            for clip in plan.all_clips()
+        ]
     write_table(Path(output), CLIPS, rows, provenance)
 
 

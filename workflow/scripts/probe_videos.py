@@ -6,6 +6,7 @@ from cmedplan.inventory import files_digest, write_record
 from cmedplan.plan import make_plan
 from cmedprep.job import logged
 from cmedprep.ledger import probe_clip
+from cmedprep.probing import Prober
 from cmedprep.provenance import provenance_of
 from cmedprep.schemas import VIDEOS
 from cmedprep.tables import write_table
@@ -21,9 +22,10 @@ def probe_videos(subject, config, files, output, provenance, progress):
         )
     progress.expect(len(clips), 0)
     rows = []
-    for clip in clips:
-        rows.append(probe_clip(clip, root))
-        progress.advance(clip.clip_id, rows[-1]["n_frames"] or 0)
+    with Prober(config["limits"]) as prober:
+        for clip in clips:
+            rows.append(probe_clip(clip, root, prober))
+            progress.advance(clip.clip_id, rows[-1]["n_frames"] or 0)
     write_table(output, VIDEOS, rows, provenance)
     write_record(clips, output, files, {row["path"]: row["sha256"] for row in rows if row["path"]})
 

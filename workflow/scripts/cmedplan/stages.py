@@ -25,7 +25,7 @@ class Stage:
 
 
 STAGES = {
-    "probe_videos": Stage(),
+    "probe_videos": Stage(parameters=("limits",)),
     "index_subject": Stage(after=("probe_videos",), parameters=("apex", "labels")),
     "index_clips": Stage(after=("index_subject",)),
     "detect_faces": Stage(after=("probe_videos",), parameters=("detection",)),

@@ -1,11 +1,17 @@
 """Open the clips of a subject, as the inventory of its videos lists them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cmedprep.decoding import VideoError
 from cmedprep.tables import read_rows
-from cmedprep.video import digest_file
+from cmedprep.video import Frame, digest_file, read_frames
+
+_Stamp = tuple[int, int, int]
 
 
 def processed_clips(videos: Path) -> list[dict[str, Any]]:
@@ -13,8 +19,45 @@ def processed_clips(videos: Path) -> list[dict[str, Any]]:
     return [row for row in read_rows(videos) if row["processed"]]
 
 
-def open_clip(root: Path, clip: dict[str, Any]) -> Path:
-    """Return the path of a clip's video, once it is known to be the one that was indexed.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A clip's video, known to be the one that was indexed; `open_clip` makes it.
+
+    What is read from it is that video's: if the file is replaced, written to or removed
+    meanwhile, the reader that comes to its end raises RuntimeError.
+    """
+
+    path: Path
+    stamp: _Stamp
+    threads: int
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield every frame; see `video.read_frames`."""
+        try:
+            yield from read_frames(self.path, self.threads)
+        except (OSError, VideoError):
+            if _stamp(self.path) == self.stamp:
+                raise
+        if _stamp(self.path) != self.stamp:
+            raise _replaced(self.path)
+
+    def images(self) -> Iterator[np.ndarray]:
+        """Yield the image of every frame, shape (height, width, 3), uint8, RGB."""
+        for frame in self.frames():
+            yield frame.image
+
+
+def open_clip(root: Path, clip: Mapping[str, Any], threads: int = 1) -> Source:
+    """Return a clip's video, once it is known to be the one that was indexed.
+
+    Parameters
+    ----------
+    root : Path
+        The root of the data set.
+    clip : mapping
+        The clip's row of `schemas.VIDEOS`.
+    threads : int
+        Threads of the decoder.
 
     Raises
     ------
@@ -22,14 +65,27 @@ def open_clip(root: Path, clip: dict[str, Any]) -> Path:
         The file is gone or its content differs from the inventory.
     """
     path = root / str(clip["path"])
-    if not path.is_file() or digest_file(path) != clip["sha256"]:
-        raise RuntimeError(
-            f"{path} is not the file that was indexed: it was replaced or removed while the "
-            "workflow was running. Run the workflow again."
-        )
-    return path
+    stamp = _stamp(path)
+    if stamp is None or digest_file(path) != clip["sha256"]:
+        raise _replaced(path)
+    return Source(path, stamp, threads)
 
 
 def count_frames(clips: Iterable[Mapping[str, Any]]) -> int:
     """Return the number of frames of some clips."""
     return sum(clip["n_frames"] for clip in clips)
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """Return what changes when a file is replaced or written to; None if there is no file."""
+    if not path.is_file():
+        return None
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _replaced(path: Path) -> RuntimeError:
+    return RuntimeError(
+        f"{path} is not the file that was indexed: it was replaced or removed while the "
+        "workflow was running. Run the workflow again."
+    )

@@ -2,26 +2,28 @@
 
 A clip's status is the first fault that keeps it from a complete result, or ``ok``:
 
-=====================  ==================================================================
-``malformed_row``      the row has more cells than the header has columns
-``invalid_name``       subject or filename cannot be a name, or leads out of its folder
-``unknown_emotion``    the emotion is none of the config's `labels.three_class`
-``missing_video``      no file of that name
-``ambiguous_video``    several files fit, or, in the flat layout, several subjects claim it
-``forbidden_video``    the file is a link out of the data set's root, or no regular file
-``duplicate``          another row names the same clip
-``stray_video``        a video that no row names
-``unreadable_video``   the file is no video, or has no frame
-``truncated_video``    the video's data ends or breaks before its last frame
-``conflicting_apex``   rows of the same clip state different apex frames
-``apex_invalid``       the apex frame is not a whole number
-``apex_missing``       the apex frame is blank, and the emotion is an expression
-``apex_out_of_range``  the apex frame lies outside the video
-``unexpected_apex``    an apex frame is given for a clip without expression
-``no_face``            no frame has a face (found by the manifest)
-``apex_without_face``  the apex frame has no face (found by the manifest)
-``not_selected``       the subject is not among the config's `subjects`
-=====================  ==================================================================
+======================  ==================================================================
+``malformed_row``       the row has more cells than the header has columns
+``invalid_name``        subject or filename cannot be a name, or leads out of its folder
+``unknown_emotion``     the emotion is none of the config's `labels.three_class`
+``missing_video``       no file of that name
+``ambiguous_video``     several files fit, or, in the flat layout, several subjects claim it
+``forbidden_video``     the file is a link out of the data set's root, or no regular file
+``duplicate``           another row names the same clip
+``stray_video``         a video that no row names
+``unreadable_video``    the file is no video, or has no frame
+``truncated_video``     the video's data ends or breaks before its last frame
+``inconsistent_video``  the size or rotation of the video's frames changes
+``over_limit``          decoding the video goes beyond the config's `limits`
+``conflicting_apex``    rows of the same clip state different apex frames
+``apex_invalid``        the apex frame is not a whole number
+``apex_missing``        the apex frame is blank, and the emotion is an expression
+``apex_out_of_range``   the apex frame lies outside the video
+``unexpected_apex``     an apex frame is given for a clip without expression
+``no_face``             no frame has a face (found by the manifest)
+``apex_without_face``   the apex frame has no face (found by the manifest)
+``not_selected``        the subject is not among the config's `subjects`
+======================  ==================================================================
 
 A clip whose only fault is its apex is still detected, aligned and extracted; samples leave
 it out.
@@ -33,7 +35,9 @@ from pathlib import Path
 from typing import Any
 
 from cmedplan.plan import PROCESSABLE, PlannedClip, parse_apex
-from cmedprep.video import VideoError, digest_file, probe_video
+from cmedprep.decoding import VideoError
+from cmedprep.probing import Prober
+from cmedprep.video import digest_file
 
 _VIDEO_FACTS = (
     "path",
@@ -60,10 +64,11 @@ def clip_keys(clip: PlannedClip) -> dict[str, Any]:
     }
 
 
-def probe_clip(clip: PlannedClip, root: Path) -> dict[str, Any]:
+def probe_clip(clip: PlannedClip, root: Path, prober: Prober) -> dict[str, Any]:
     """Open a clip's video, decode it whole, and return its row of `schemas.VIDEOS`.
 
-    Strays are probed too. A clip without a file that may be opened has null facts.
+    Strays are probed too. A clip without a file that may be opened has null facts. The reason
+    of an ``ok`` video is empty or says what is unusual about it.
     """
     row = clip_keys(clip) | dict.fromkeys(_VIDEO_FACTS)
     row |= _UNPROBED
@@ -73,7 +78,8 @@ def probe_clip(clip: PlannedClip, root: Path) -> dict[str, Any]:
     row["path"] = clip.video.path
     try:
         row |= {"sha256": digest_file(file), "size_bytes": file.stat().st_size}
-        row |= asdict(probe_video(file)) | {"video_status": "ok", "video_reason": ""}
+        facts = asdict(prober.probe(file))
+        row |= {"video_status": "ok", "video_reason": facts.pop("remark")} | facts
     except VideoError as error:
         return row | {"video_status": error.status, "video_reason": str(error)}
     except PermissionError as error:
@@ -109,6 +115,8 @@ def assess_clip(
         expressive = clip.emotion != labels["without_expression"]
         cell, n_frames = clip.row.apex_frame, video["n_frames"]
         status, reason, apex, source = _assess_apex(cell, expressive, n_frames, out_of_range)
+        if status == "ok":
+            reason = "; ".join(filter(None, (reason, video["video_reason"])))
     return row | {
         "status": status,
         "reason": reason,
@@ -146,14 +154,16 @@ def _assess_apex(
     return "ok", f"{reason}; clamped to {clamped}", clamped, "clamped"
 
 
-def list_unprocessed(clip: PlannedClip, root: Path, labels: Mapping[str, Any]) -> dict[str, Any]:
+def list_unprocessed(
+    clip: PlannedClip, root: Path, labels: Mapping[str, Any], prober: Prober
+) -> dict[str, Any]:
     """Return the row of a clip that no subject's jobs have looked at.
 
     It belongs to no subject, and is probed here if it has a video; or to a subject that the
     config does not select, and is not.
     """
     if clip.subject is None:
-        return assess_clip(clip, probe_clip(clip, root), "exclude", labels)
+        return assess_clip(clip, probe_clip(clip, root, prober), "exclude", labels)
     row = assess_clip(clip, dict.fromkeys(_VIDEO_FACTS) | _UNPROBED, "exclude", labels)
     reason = f"subject {clip.subject} is not among the config's `subjects`"
     path = clip.video.path if clip.video else None

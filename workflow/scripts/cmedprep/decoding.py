@@ -1,0 +1,279 @@
+"""Decode a video from end to end, and refuse one that is not all there.
+
+What a container's header says is held against what decodes: a clip that lacks its end, or
+whose data breaks, is refused, as its apex may be gone; it is never just shorter.
+"""
+
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+from av.sidedata.sidedata import SideDataContainer
+
+from cmedprep.containers import find_ending
+
+
+class VideoError(Exception):
+    """A video cannot be used; `status` and the message say why."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The largest video that is decoded: megapixels of a frame, and number of frames."""
+
+    megapixels: float = math.inf
+    frames: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How an image is brought upright: first transposed, then flipped top to bottom, left to right.
+
+    `rotation_deg` is the rotation of the display matrix, counter-clockwise.
+    """
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+    rotation_deg: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded frame, as the decoder left it, and the time at which it is shown, in seconds.
+
+    `timed` is false where the file states no time, and the nominal rate has to do.
+    """
+
+    time: float
+    timed: bool
+    frame: av.VideoFrame
+    orientation: Orientation
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What decoding a video from end to end has shown; sizes are of the upright image.
+
+    `remark` says what is unusual and harmless, and is empty otherwise.
+    """
+
+    codec: str
+    width: int
+    height: int
+    rotation_deg: int
+    fps: float | None
+    n_frames: int
+    duration_s: float
+    remark: str = ""
+
+
+NO_BOUNDS = Bounds()
+UPRIGHT = Orientation()
+_INDEXED = ("mov", "avi")
+"""Formats whose index lists every frame before the first is read."""
+_ONE_THREAD = ("vp7", "vp8")
+"""Codecs whose decoders find other faults in damaged data when they have several threads."""
+
+
+def decode(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> Iterator[Picture]:
+    """Yield every frame of a video. All have the same size and orientation.
+
+    Frames that an edit list hides are left out, as players do.
+
+    Raises
+    ------
+    VideoError
+        The file cannot be opened or holds no video, its data ends or breaks before its last
+        frame, its frames differ in size or orientation, or it goes beyond the bounds.
+    """
+    with _open(path) as container:
+        stream = _video_stream(container)
+        _check_size(stream.codec_context.width, stream.codec_context.height, bounds)
+        _check_count(stream.frames, bounds)
+        codec = stream.codec_context.codec.canonical_name
+        stream.codec_context.thread_count = 1 if codec in _ONE_THREAD else threads
+        promised = _promised_frames(container, stream)
+        step = 1 / _nominal_rate(stream)
+        packets = frames = 0
+        next_time = 0.0
+        first = None
+        try:
+            for packet in container.demux(stream):
+                packets += packet.size > 0
+                if packet.is_corrupt:  # its data ends too early, or some before it is lost
+                    reason = f"the data breaks after {frames} frames: what follows is incomplete"
+                    raise VideoError("truncated_video", reason)
+                for frame in packet.decode():
+                    if frame.is_corrupt:  # the decoder has filled it with a guess
+                        raise VideoError("truncated_video", f"frame {frames} is damaged")
+                    _check_count(frames + 1, bounds)
+                    _check_size(frame.width, frame.height, bounds)
+                    timed = frame.time is not None
+                    picture = Picture(
+                        frame.time if timed else next_time, timed, frame, _orientation(frame)
+                    )
+                    shape = (frame.width, frame.height, picture.orientation)
+                    first = first or shape
+                    if shape != first:
+                        raise _inconsistent(frames, first, shape)
+                    next_time = picture.time + step
+                    yield picture
+                    frames += 1
+        except MemoryError:  # of PyAV, too; the caller knows how much there was
+            raise
+        except (av.FFmpegError, ValueError) as error:
+            reason = f"the data breaks after {frames} frames: {_words(error)}"
+            raise _broken(frames, reason) from error
+    if packets < promised:
+        raise _broken(frames, f"the header promises {promised} frames, the file holds {packets}")
+    if not frames:
+        raise VideoError("unreadable_video", "the video stream holds no frame")
+    if missing := find_ending(path).missing:
+        raise _broken(frames, f"the end of the file is missing ({missing}); {frames} frames decode")
+
+
+def probe_video(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> VideoFacts:
+    """Decode a whole video and return what it holds.
+
+    Raises
+    ------
+    VideoError
+        As for `decode`.
+    """
+    with _open(path) as container:
+        stream = _video_stream(container)
+        rate, codec = _nominal_rate(stream), stream.codec_context.codec.canonical_name
+    n_frames = untimed = disordered = 0
+    earliest, latest, before = math.inf, -math.inf, -math.inf
+    width = height = rotation = 0
+    for picture in decode(path, threads, bounds):
+        n_frames += 1
+        untimed += not picture.timed
+        disordered += picture.time <= before
+        before = picture.time
+        earliest, latest = min(earliest, before), max(latest, before)
+        width, height = picture.frame.width, picture.frame.height
+        rotation = picture.orientation.rotation_deg
+        if picture.orientation.transpose:
+            width, height = height, width
+    span = latest - earliest
+    fps = (n_frames - 1) / span if span > 0 else rate
+    return VideoFacts(
+        codec=codec,
+        width=width,
+        height=height,
+        rotation_deg=rotation,
+        fps=round(fps, 6),
+        n_frames=n_frames,
+        duration_s=round(span + 1 / fps, 6),
+        remark="; ".join(_remarks(path, untimed, disordered, rate)),
+    )
+
+
+def _remarks(path: Path, untimed: int, disordered: int, rate: float) -> Iterator[str]:
+    if untimed:
+        yield f"{untimed} frames without a timestamp are timed by a rate of {rate:g} per second"
+    if disordered:
+        yield f"the timestamps of {disordered} frames do not come after those before them"
+    if find_ending(path).silent:
+        yield "nothing in the file says where it ends, so a cut between two frames would not show"
+
+
+def _open(path: Path) -> Any:
+    """Open a container."""
+    if path.stat().st_size == 0:
+        raise VideoError("unreadable_video", "the file is empty (0 bytes)")
+    try:
+        # A title in another encoding is no reason to refuse the pictures.
+        return av.open(str(path), metadata_errors="replace")
+    except MemoryError:
+        raise
+    except (av.FFmpegError, ValueError) as error:
+        raise VideoError("unreadable_video", f"not a video: {_words(error)}") from error
+
+
+def _video_stream(container: Any) -> Any:
+    """Return the stream that a player would show: no cover picture, and the default one."""
+    cover = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    films = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if not films:
+        cover_only = ", only a cover picture" if container.streams.video else ""
+        raise VideoError("unreadable_video", f"the file has no video stream{cover_only}")
+    stream = max(films, key=lambda film: bool(film.disposition & av.stream.Disposition.default))
+    if stream.codec_context is None:
+        raise VideoError("unreadable_video", "no decoder for the video's codec")
+    return stream
+
+
+def _nominal_rate(stream: Any) -> float:
+    return float(stream.average_rate or stream.guessed_rate or 25)
+
+
+def _promised_frames(container: Any, stream: Any) -> int:
+    """Return the number of frames that the header lists.
+
+    MP4's own count includes frames that an edit list cuts off, and AVI's those that are shown
+    twice and stored once; their index does not.
+    """
+    if container.format.name.split(",")[0] in _INDEXED:
+        return sum(entry.size > 0 for entry in stream.index_entries)
+    return int(stream.frames)
+
+
+def _orientation(frame: av.VideoFrame) -> Orientation:
+    """Read a frame's display matrix, in quarter turns.
+
+    The matrix is ``x' = a x + c y, y' = b x + d y`` (ISO 14496-12), in 16.16 fixed point.
+    """
+    # `frame.side_data` would do, but the frame would keep it, and it keeps the frame: hundreds
+    # of them would wait in memory for the garbage collector.
+    data: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
+    if data is None:
+        return UPRIGHT
+    a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
+    # As libav measures it: counter-clockwise, of the image of the x axis.
+    across, down = math.hypot(a, c), math.hypot(b, d)
+    angle = -math.atan2(b / down, a / across) if across and down else 0.0
+    rotation = round(math.degrees(angle))
+    transpose = abs(a) + abs(d) < abs(b) + abs(c)
+    if transpose:
+        a, d = c, b
+    return Orientation(transpose, d < 0, a < 0, rotation)
+
+
+def _check_size(width: int, height: int, bounds: Bounds) -> None:
+    if width * height > bounds.megapixels * 1e6:
+        reason = f"frames of {width} x {height}: more than the {bounds.megapixels:g} megapixels"
+        raise VideoError("over_limit", f"{reason} of the config's `limits.megapixels`")
+
+
+def _check_count(frames: int, bounds: Bounds) -> None:
+    if frames > bounds.frames:
+        raise VideoError("over_limit", f"more than the {bounds.frames:g} frames of `limits.frames`")
+
+
+def _broken(frames: int, reason: str) -> VideoError:
+    return VideoError("truncated_video" if frames else "unreadable_video", reason)
+
+
+def _inconsistent(
+    frame: int, first: tuple[int, int, Orientation], now: tuple[int, int, Orientation]
+) -> VideoError:
+    if first[:2] != now[:2]:
+        reason = f"the size changes from {first[0]} x {first[1]} to {now[0]} x {now[1]}"
+    else:
+        reason = f"the rotation changes from {first[2].rotation_deg} to {now[2].rotation_deg} deg"
+    return VideoError("inconsistent_video", f"{reason} at frame {frame}")
+
+
+def _words(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
