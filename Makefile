@@ -19,7 +19,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: run test setup demo check format benchmark-alignment envs clean
+.PHONY: run test setup demo check format benchmark-alignment benchmark-detection envs clean
 .DELETE_ON_ERROR:
 
 run: demo
@@ -51,6 +51,9 @@ format: setup
 
 benchmark-alignment: setup
 	$(BIN)/python benchmarks/alignment.py
+
+benchmark-detection: setup
+	$(BIN)/python benchmarks/detection.py
 
 envs: setup
 	$(BIN)/python envs/make_environment.py

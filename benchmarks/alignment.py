@@ -30,20 +30,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "workflow" / "scripts")]
 
 from cmedprep.alignment import fit_to_shape  # noqa: E402
-from cmedprep.faces import FaceFinder  # noqa: E402
-from cmedprep.geometry import (  # noqa: E402
-    LEFT_EYE,
-    RIGHT_EYE,
-    RIGID,
-    Template,
-    apply,
-    compose,
-    fit_similarity,
-    invert,
-)
+from cmedprep.cascade import FaceFinder  # noqa: E402
+from cmedprep.decoding import VideoError  # noqa: E402
+from cmedprep.geometry import Template, apply, compose, fit_similarity, invert  # noqa: E402
+from cmedprep.landmarks import LEFT_EYE, RIGHT_EYE, RIGID  # noqa: E402
 from cmedprep.skin import rigid_skin  # noqa: E402
 from cmedprep.stabilise import Stabilised, stabilise  # noqa: E402
-from cmedprep.video import VideoError, read_frames  # noqa: E402
+from cmedprep.video import read_frames  # noqa: E402
 from tests.makers import alignment_scores as scores_of  # noqa: E402
 from tests.makers import synthetic_face as maker  # noqa: E402
 

@@ -5,16 +5,8 @@ import pyarrow as pa
 import pytest
 
 from cmedprep.alignment import METHODS, Alignment, ClipFaces, align_clip, alignment_rows, short_gaps
-from cmedprep.geometry import (
-    RIGID,
-    Template,
-    apply,
-    compose,
-    eye_centres,
-    invert,
-    scale_of,
-    to_crop,
-)
+from cmedprep.geometry import Template, apply, compose, invert, scale_of, to_crop
+from cmedprep.landmarks import RIGID, eye_centres
 from cmedprep.schemas import ALIGNMENT
 from cmedprep.tables import frame_keys, to_array
 

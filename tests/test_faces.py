@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from cmedprep.faces import DETECTOR_DIRECT, FaceFinder
+from cmedprep.faces import DistantFaces, FaceMesh
 from tests.makers.synthetic_face import ClipTruth, Motion, make_portrait, render_frame
 
 
 @pytest.fixture(scope="module")
-def finder() -> Iterator[FaceFinder]:
-    with FaceFinder(min_confidence=0.5, max_faces=3) as finder:
+def finder() -> Iterator[FaceMesh]:
+    with FaceMesh(min_confidence=0.5, max_faces=3) as finder:
         yield finder
 
 
@@ -22,12 +22,11 @@ def picture() -> np.ndarray:
     return np.ascontiguousarray(astronaut()[:320, 60:380])
 
 
-def test_a_face_is_found_with_its_score_and_box(finder: FaceFinder, picture: np.ndarray) -> None:
+def test_a_face_is_found_with_its_score_and_box(finder: FaceMesh, picture: np.ndarray) -> None:
     (face,) = finder.find(picture)
     assert face.landmarks.shape == (478, 3)
     assert face.landmarks.dtype == face.box.dtype == np.float32
-    assert face.detector == DETECTOR_DIRECT
-    assert face.score is not None
+    assert (face.detector, face.turns) == ("direct", 0)
     assert 0.5 < face.score <= 1
     x, y, width, height = face.box
     assert 0 < x < x + width < 320
@@ -35,7 +34,7 @@ def test_a_face_is_found_with_its_score_and_box(finder: FaceFinder, picture: np.
     assert (face.landmarks[:, 0] >= x).all()
 
 
-def test_points_lie_where_the_truth_has_them(finder: FaceFinder) -> None:
+def test_points_lie_where_the_truth_has_them(finder: FaceMesh) -> None:
     portrait = make_portrait()
     truth = ClipTruth(portrait.face, Motion.still(1))
     (face,) = finder.find(render_frame(portrait, truth, 0))
@@ -43,7 +42,7 @@ def test_points_lie_where_the_truth_has_them(finder: FaceFinder) -> None:
     assert np.abs(offset.mean(axis=0)).max() < 1.0
 
 
-def test_pixel_centres_lie_at_whole_numbers(finder: FaceFinder, picture: np.ndarray) -> None:
+def test_pixel_centres_lie_at_whole_numbers(finder: FaceMesh, picture: np.ndarray) -> None:
     # Over shifts by a pixel the mesh's own roughness averages out.
     shifts = []
     for x in range(6):
@@ -56,7 +55,7 @@ def test_pixel_centres_lie_at_whole_numbers(finder: FaceFinder, picture: np.ndar
     assert np.mean(shifts) == pytest.approx(1.5, abs=0.75)  # 0 if edges were at whole numbers
 
 
-def test_two_faces_are_two(finder: FaceFinder, picture: np.ndarray) -> None:
+def test_two_faces_are_two(finder: FaceMesh, picture: np.ndarray) -> None:
     faces = finder.find(np.hstack([picture, picture[:, ::-1]]))
     assert len(faces) == 2
     assert sorted(face.box[0] > 320 for face in faces) == [False, True]
@@ -65,16 +64,31 @@ def test_two_faces_are_two(finder: FaceFinder, picture: np.ndarray) -> None:
 @pytest.mark.parametrize(
     "image", [np.zeros((240, 320, 3), np.uint8), np.full((8, 8, 3), 200, np.uint8)]
 )
-def test_no_face_is_none(finder: FaceFinder, image: np.ndarray) -> None:
+def test_no_face_is_none(finder: FaceMesh, image: np.ndarray) -> None:
     assert finder.find(image) == []
 
 
-def test_no_image_leaves_a_trace_in_the_next(finder: FaceFinder, picture: np.ndarray) -> None:
+def test_no_image_leaves_a_trace_in_the_next(finder: FaceMesh, picture: np.ndarray) -> None:
     (first,) = finder.find(picture)
     finder.find(np.roll(picture, 40, axis=1))
     finder.find(np.zeros((240, 320, 3), np.uint8))
     (again,) = finder.find(picture)
     np.testing.assert_array_equal(first.landmarks, again.landmarks)
-    with FaceFinder(min_confidence=0.5, max_faces=3) as another:
+    with FaceMesh(min_confidence=0.5, max_faces=3) as another:
         (fresh,) = another.find(picture)
     np.testing.assert_array_equal(first.landmarks, fresh.landmarks)
+
+
+def test_distant_faces_are_boxed_best_first(picture: np.ndarray) -> None:
+    small = cv2.resize(picture, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
+    frame = np.full((360, 640, 3), 128, np.uint8)
+    frame[60:188, 80:208] = small
+    frame[100:228, 420:548] = cv2.GaussianBlur(small, (0, 0), 2)
+    with DistantFaces(0.5) as distant:
+        (sharp, best), (blurred, less) = distant.find(frame)
+        assert distant.find(np.zeros((240, 320, 3), np.uint8)) == []
+    assert 0.5 <= less <= best <= 1
+    for box, left, top in ((sharp, 80, 60), (blurred, 420, 100)):
+        x, y, width, height = box
+        assert left < x < x + width < left + 128
+        assert top < y < y + height < top + 128

@@ -6,19 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmedprep.geometry import (
-    LEFT_EYE,
-    RIGHT_EYE,
     Template,
     apply,
     compose,
-    eye_centres,
     fit_similarity,
-    inter_ocular_distance,
     interpolate_similarities,
     invert,
     resize,
     scale_of,
 )
+from cmedprep.landmarks import LEFT_EYE, RIGHT_EYE, eye_centres, inter_ocular_distance
 
 CENTRE = np.array([111.5, 111.5])
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cmedprep.geometry import Template, apply, eye_centres, fit_similarity
+from cmedprep.geometry import Template, apply, fit_similarity
+from cmedprep.landmarks import eye_centres
 from tests.makers.synthetic_face import Array, ClipTruth
 
 Alignment = Array | Callable[[int, Array], Array]

@@ -12,14 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cmedprep.geometry import (
-    RIGID,
-    Template,
-    apply,
-    eye_centres,
-    fit_similarity,
-    interpolate_similarities,
-)
+from cmedprep.geometry import Template, apply, fit_similarity, interpolate_similarities
+from cmedprep.landmarks import RIGID, eye_centres
 from cmedprep.pose import head_pose
 from cmedprep.schemas import ALIGNMENT, MATRIX
 from cmedprep.stabilise import stabilise

@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cmedprep.faces import Face, FaceFinder
+from cmedprep.cascade import FaceFinder, same_face
+from cmedprep.faces import Face
 from cmedprep.following import follow_face
 from cmedprep.schemas import FACES, LANDMARKS
 from cmedprep.tables import fixed_list, frame_keys
 from cmedprep.video import Frame
+
+_MEMORY = 3  # frames for which a face that is gone is looked for where it was
 
 
 def detect_clip(clip: Mapping[str, Any], frames: Iterable[Frame], finder: FaceFinder) -> pa.Table:
@@ -27,13 +30,21 @@ def detect_clip(clip: Mapping[str, Any], frames: Iterable[Frame], finder: FaceFi
     """
     times: list[float] = []
     found: list[list[Face]] = []
+    lately: list[tuple[int, Face]] = []
     for frame in frames:
+        faces = finder.find(frame.image, [face for _, face in lately])
+        gone = [
+            (seen, face)
+            for seen, face in lately
+            if frame.index - seen < _MEMORY and not any(same_face(face, other) for other in faces)
+        ]
+        lately = [(frame.index, face) for face in faces] + gone
         times.append(frame.time)
-        found.append(finder.find(frame.image))
+        found.append(faces)
     boxes = [np.array([face.box for face in faces], np.float32).reshape(-1, 4) for faces in found]
     chosen = follow_face(boxes, clip["width"], clip["height"])
-    faces = [among[i] if i is not None else None for among, i in zip(found, chosen, strict=True)]
-    return _table(clip, times, found, faces)
+    followed = [among[i] if i is not None else None for among, i in zip(found, chosen, strict=True)]
+    return _table(clip, times, found, followed)
 
 
 def _table(

@@ -1,22 +1,28 @@
-"""Everything of MediaPipe: find faces in a still image.
+"""Everything of MediaPipe: its face mesh and its detector of distant faces.
 
 MediaPipe is pinned to 0.10.21, the last release that opens no socket. All use of it is in
 this module, so that another release or another detector means another file and no more.
+
+Both are stateless: nothing is carried from one image to the next. MediaPipe's tracking would
+move landmarks by pixels depending on which clip was seen before.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from mediapipe.python.solution_base import SolutionBase
 
-DETECTOR_DIRECT = "direct"
-"""Name of the one way in which faces are found: the whole frame, as it is."""
-
-_GRAPH = "mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb"
-_DETECTOR_THRESHOLD = (
+_MESH_GRAPH = "mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb"
+_MESH_DETECTOR_THRESHOLD = (
     "facedetectionshortrangecpu__facedetectionshortrange__facedetection__"
     "TensorsToDetectionsCalculator.min_score_thresh"
+)
+_DISTANT_GRAPH = "mediapipe/modules/face_detection/face_detection_full_range_cpu.binarypb"
+_DISTANT_THRESHOLD = (
+    "facedetectionfullrange__facedetection__TensorsToDetectionsCalculator.min_score_thresh"
 )
 
 
@@ -31,15 +37,18 @@ class Face:
         smaller towards the camera. MediaPipe's coordinates times the image's width put pixel
         centres at whole numbers as they are: of an image resized by a factor f, whose pixels
         lie at ``f x + (f - 1) / 2``, it finds points that are shifted by just that.
-    score : float or None
-        The detector's score in [0, 1], where it gives one.
+    score : float
+        The detector's score in [0, 1].
     detector : str
-        Which way of looking has found the face.
+        Which way of looking has found the face; see `cascade`.
+    turns : int
+        Quarter turns, counter-clockwise, after which the image shows the face upright.
     """
 
     landmarks: np.ndarray
-    score: float | None
-    detector: str
+    score: float
+    detector: str = "direct"
+    turns: int = 0
 
     @property
     def box(self) -> np.ndarray:
@@ -48,11 +57,26 @@ class Face:
         return np.concatenate([low, high - low])
 
 
-class FaceFinder:
-    """Finds faces in images, each image by itself.
+class _Graph:
+    """A graph of MediaPipe's calculators, closed at the end of a `with` block."""
 
-    Nothing is carried from one image to the next: MediaPipe's tracking would move landmarks
-    by pixels depending on which clip was seen before.
+    def __init__(self, path: str, outputs: list[str], **options: Mapping[str, Any]) -> None:
+        self._graph = SolutionBase(binary_graph_path=path, outputs=outputs, **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._graph.close()
+
+
+class FaceMesh(_Graph):
+    """Finds faces that fill a good part of an image, and their landmarks.
 
     Parameters
     ----------
@@ -64,30 +88,19 @@ class FaceFinder:
 
     def __init__(self, min_confidence: float, max_faces: int) -> None:
         # FaceMesh itself keeps the detections to itself; the graph behind it gives both.
-        self._graph = SolutionBase(
-            binary_graph_path=_GRAPH,
+        super().__init__(
+            _MESH_GRAPH,
+            ["multi_face_landmarks", "face_detections"],
             side_inputs={
                 "num_faces": max_faces,
                 "with_attention": True,
                 "use_prev_landmarks": False,
             },
             calculator_params={
-                _DETECTOR_THRESHOLD: min_confidence,
+                _MESH_DETECTOR_THRESHOLD: min_confidence,
                 "facelandmarkcpu__ThresholdingCalculator.threshold": min_confidence,
             },
-            outputs=["multi_face_landmarks", "face_detections"],
         )
-
-    def __enter__(self) -> "FaceFinder":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._graph.close()
 
     def find(self, image: np.ndarray) -> list[Face]:
         """Return the faces in an image.
@@ -95,27 +108,55 @@ class FaceFinder:
         Parameters
         ----------
         image : ndarray, shape (height, width, 3), uint8
-            RGB, upright.
+            RGB.
         """
-        height, width = image.shape[:2]
-        result = self._graph.process(image)
-        scale = np.array([width, height, width], np.float32)
-        detections = [
-            (detection.location_data.relative_bounding_box, detection.score[0])
-            for detection in result.face_detections or []
-        ]
-        boxes = np.array(
-            [
-                [(b.xmin + b.width / 2) * width, (b.ymin + b.height / 2) * height]
-                for b, _ in detections
-            ]
-        )
+        result = self._graph.process(np.ascontiguousarray(image))
+        scale = np.array([image.shape[1], image.shape[0], image.shape[1]], np.float32)
+        detections = result.face_detections or []
+        boxes = _boxes(detections, image)
+        centres = boxes[:, :2] + boxes[:, 2:] / 2
         faces = []
         for mesh in result.multi_face_landmarks or []:
             points = np.array([[p.x, p.y, p.z] for p in mesh.landmark], np.float32) * scale
-            score = None
-            if len(boxes):
-                distance = np.hypot(*(boxes - points[:, :2].mean(axis=0)).T)
-                score = float(detections[int(distance.argmin())][1])
-            faces.append(Face(points, score, DETECTOR_DIRECT))
+            distance = np.hypot(*(centres - points[:, :2].mean(axis=0)).T)
+            faces.append(Face(points, float(detections[int(distance.argmin())].score[0])))
         return faces
+
+
+class DistantFaces(_Graph):
+    """MediaPipe's full-range detector: boxes of faces, also of small ones.
+
+    Parameters
+    ----------
+    min_confidence : float
+        Lowest score at which a face counts.
+    """
+
+    def __init__(self, min_confidence: float) -> None:
+        super().__init__(
+            _DISTANT_GRAPH,
+            ["detections"],
+            calculator_params={_DISTANT_THRESHOLD: min_confidence},
+        )
+
+    def find(self, image: np.ndarray) -> list[tuple[np.ndarray, float]]:
+        """Return boxes (x, y, width, height in pixels) and scores, best first.
+
+        Parameters
+        ----------
+        image : ndarray, shape (height, width, 3), uint8
+            RGB.
+        """
+        detections = self._graph.process(np.ascontiguousarray(image)).detections or []
+        scores = [float(detection.score[0]) for detection in detections]
+        order = sorted(range(len(scores)), key=lambda i: -scores[i])
+        boxes = _boxes(detections, image)
+        return [(boxes[i], scores[i]) for i in order]
+
+
+def _boxes(detections: Any, image: np.ndarray) -> np.ndarray:
+    """Return detections' boxes, shape (k, 4): x, y, width, height in pixels."""
+    boxes = [detection.location_data.relative_bounding_box for detection in detections]
+    relative = np.array([[b.xmin, b.ymin, b.width, b.height] for b in boxes], float)
+    height, width = image.shape[:2]
+    return relative.reshape(-1, 4) * [width, height, width, height]

@@ -18,7 +18,7 @@ def follow_face(boxes: Sequence[np.ndarray], width: int, height: int) -> list[in
     may be another person's and starts a track of its own. Then the track is chosen with the
     greatest sum over its frames of
 
-        sqrt(area / image area) * exp(-2 d**2),
+        sqrt(area / image area) * exp(-d**2),
 
     d being the distance of the face's centre from the image's in half diagonals: large,
     central and present beats small, aside and passing.
@@ -76,5 +76,5 @@ def _weights(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
     offset = boxes[:, :2] + boxes[:, 2:] / 2 - np.array([width, height]) / 2
     distance = np.hypot(offset[:, 0], offset[:, 1]) / (np.hypot(width, height) / 2)
     sizes = np.sqrt(boxes[:, 2] * boxes[:, 3] / (width * height))
-    result: np.ndarray = sizes * np.exp(-2 * distance**2)
+    result: np.ndarray = sizes * np.exp(-(distance**2))
     return result

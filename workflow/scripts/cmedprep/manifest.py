@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cmedprep.geometry import inter_ocular_distance
+from cmedprep.landmarks import inter_ocular_distance
 from cmedprep.schemas import RESIDUALS, SCHEMA_VERSION
 from cmedprep.tables import digest_rows, to_array
 

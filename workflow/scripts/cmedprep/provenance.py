@@ -11,6 +11,7 @@ from cmedprep.schemas import SCHEMA_VERSION
 
 PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pyarrow")
 MODELS = (
+    "modules/face_detection/face_detection_full_range_sparse.tflite",
     "modules/face_detection/face_detection_short_range.tflite",
     "modules/face_landmark/face_landmark_with_attention.tflite",
 )
