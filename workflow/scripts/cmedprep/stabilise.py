@@ -107,10 +107,12 @@ def stabilise(
     # The mean of landmarks and views, each by its precision.
     precision = np.concatenate([1.0 / prior[None], 1.0 / variances])
     share = precision / precision.sum(axis=0)
-    everything = np.concatenate([coarse[None], join(views)])
+    joined = join(views)
+    tracked = _only(joined[best, frames], refined)
+    everything = np.concatenate([coarse[None], joined])
     everything[1:, ~refined] = 0.0
     matrix = (share[..., None, None] * everything).sum(axis=0)
-    matrix = smooth_alignment(matrix, 1.0 / precision.sum(axis=0), template)
+    matrix = smooth_alignment(matrix, 1.0 / precision.sum(axis=0), (tracked, coarse), template)
 
     jitter, drift = _held_out(views, best, _only(matrix, refined))
     landmark_jitter, landmark_drift = _by_landmarks(views, best, _only(coarse, refined))
