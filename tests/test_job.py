@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cmedprep.job import Progress, logged
+from tests.disks import small_disk
 
 
 def test_log_tells_every_clip_and_the_terminal_now_and_then() -> None:
@@ -51,3 +52,34 @@ def test_a_failure_is_in_the_log_and_goes_on(tmp_path: Path) -> None:
     text = (tmp_path / "a.log").read_text()
     assert "RuntimeError: no luck" in text
     assert "done" not in text
+
+
+def test_a_full_disk_is_told_on_the_terminal_with_what_to_do(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        small_disk(tmp_path / "disk", 64 << 10) as disk,
+        pytest.raises(OSError, match="No space left"),
+        logged(disk / "a.log", "job"),
+    ):
+        (disk / "images").write_bytes(bytes(1 << 20))
+    said = capfd.readouterr().err
+    assert f"the disk is full (or your quota is used up) below {tmp_path / 'disk'}" in said
+    assert "give the same command again" in said
+
+
+def test_a_log_that_does_not_fit_is_a_full_disk_as_well(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk", 64 << 10) as disk:
+        with pytest.raises(OSError, match="No space left"), logged(disk / "a.log", "job") as job:
+            job.say("x" * (1 << 20))
+        assert "the disk is full" in capfd.readouterr().err
+
+
+def test_other_troubles_are_not_blamed_on_the_disk(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(FileNotFoundError), logged(tmp_path / "a.log", "job"):
+        (tmp_path / "none").read_bytes()
+    assert "disk" not in capfd.readouterr().err

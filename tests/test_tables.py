@@ -1,8 +1,10 @@
 """Tables appear whole or not at all, are equal for equal rows, and say how they were made."""
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from cmedprep.tables import (
     to_array,
     write_table,
 )
+from tests.disks import small_disk
 
 POINT = pa.list_(pa.float32(), 2)
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -345,3 +348,57 @@ def test_landmarks_keep_their_precision_through_a_file(tmp_path: Path) -> None:
     }
     np.testing.assert_array_equal(to_array(back["landmarks"], (-1, 3))[present], landmarks[present])
     assert digest_rows(back) == digest_rows(rows)
+
+
+# --- tables that are broken ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["cut short", "emptied", "overwritten", "one byte"])
+@pytest.mark.parametrize("read", [read_rows, read_provenance, lambda path: [*iterate_clips(path)]])
+def test_a_broken_table_is_an_error_that_names_it(
+    tmp_path: Path, damage: str, read: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "broken.parquet"
+    write_table(path, SCHEMA, ROWS, {})
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "cut short": whole[: len(whole) // 2],
+            "emptied": b"",
+            "overwritten": b"PAR1" + bytes(len(whole) - 8) + b"PAR1",
+            "one byte": whole[:-6] + b"\xff" + whole[-5:],
+        }[damage]
+    )
+    with pytest.raises(RuntimeError, match="Remove it and run the workflow again") as error:
+        read(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_table_is_not_called_broken(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_rows(tmp_path / "none.parquet")
+
+
+def test_a_table_on_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    schema = pa.schema([pa.field("x", pa.float64())])
+    with small_disk(tmp_path / "disk", 64 << 10) as disk:
+        write_table(disk / "t.parquet", schema, [{"x": 1.0}], {})
+        with (
+            pytest.raises(OSError, match="No space left") as error,
+            TableWriter(disk / "t.parquet", schema, {}) as writer,
+        ):
+            writer.write(pa.table({"x": np.random.default_rng(0).random(200_000)}))
+        assert error.value.errno == errno.ENOSPC
+        assert [path.name for path in disk.iterdir()] == ["t.parquet"]
+        assert read_rows(disk / "t.parquet") == [{"x": 1.0}]
+
+
+def test_a_table_whose_last_bytes_do_not_fit_is_none(tmp_path: Path) -> None:
+    schema = pa.schema([pa.field("x", pa.float64())])
+    with small_disk(tmp_path / "disk", 64 << 10) as disk:
+        with (  # The rows fit, and the footer, which holds the provenance, does not.
+            pytest.raises(OSError, match="No space left"),
+            TableWriter(disk / "t.parquet", schema, {"long": "x" * (64 << 10)}) as writer,
+        ):
+            writer.write([{"x": 1.0}])
+        assert [*disk.iterdir()] == []

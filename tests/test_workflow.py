@@ -73,7 +73,7 @@ def test_tables_have_their_columns_and_provenance(finished_tiny: Project, table,
     assert pq.read_schema(path).equals(schema)
     provenance = read_provenance(path)
     assert provenance["schema_version"] == schemas.SCHEMA_VERSION
-    assert len(provenance["models"]) == 2
+    assert len(provenance["models"]) == 3
     assert {"mediapipe", "av", "pyarrow"} <= provenance["packages"].keys()
 
 
@@ -309,8 +309,7 @@ def test_killed_run_ends_in_the_same_result(fresh: Project, finished_tiny: Proje
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (fresh.results / "manifests").exists()
-    fresh.succeed("--unlock")
-    fresh.succeed("--rerun-incomplete")
+    fresh.succeed()
     assert fresh.digests() == finished_tiny.digests()
 
 

@@ -42,11 +42,14 @@ sys.path.insert(0, str(SCRIPTS))
 from cmedplan.config import complete_config
 from cmedplan.errors import PlanError
 from cmedplan.inventory import files_digest
+from cmedplan.locks import hold_folder, hold_output
+from cmedplan.output import check_folder, check_writable
 from cmedplan.plan import digest_clips, make_plan
 from cmedplan.stages import stage_chain, stage_parameters
 
 try:
     complete_config(config, Path(workflow.source_path("../schemas/config.schema.yaml")))
+    check_folder(Path(config["output"]))
     PLAN = make_plan(config)
 except PlanError as error:
     raise WorkflowError(str(error)) from None
@@ -78,3 +81,17 @@ def videos_digest(wildcards):
 def rows_digest(wildcards):
     """Return what changes when a metadata row of the subject has changed."""
     return digest_clips(clips_of(wildcards), files=False)
+
+
+# Held until this process ends; the jobs that parse this file again have no part in it.
+if workflow.is_main_process and hold_folder(Path(".snakemake"), OUTPUT):
+    print("An earlier run was killed: its lock is cleared.", file=sys.stderr)
+
+
+# Only here is it certain that something will be written.
+onstart:
+    try:
+        check_writable(Path(OUTPUT))
+        hold_output(Path(OUTPUT))
+    except PlanError as error:
+        raise WorkflowError(str(error)) from None

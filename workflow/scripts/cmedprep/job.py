@@ -1,13 +1,17 @@
 """What every job does around its work: a log file, progress, and quiet libraries."""
 
 import os
+import shutil
 import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import TextIO
+
+_FULL = (ENOSPC, EDQUOT)
 
 
 class Progress:
@@ -67,19 +71,37 @@ def logged(log: str | Path, title: str) -> Iterator[Progress]:
     """Run a job's work with its standard error in a log file.
 
     The libraries behind MediaPipe and FFmpeg write to file descriptor 2, below Python; so that
-    is what goes to the log. Progress and errors go to the terminal as well.
+    is what goes to the log. Progress and errors go to the terminal as well; and so does what to
+    do about a disk that is full, which leaves no room for it in the log.
     """
     terminal = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
-    with open(log, "w", encoding="utf-8", errors="replace") as stream, terminal:
-        os.dup2(stream.fileno(), 2)
+    with terminal:
         try:
-            progress = Progress(title, (stream, terminal))
-            yield progress
-            progress.finish()
-        except BaseException:
-            traceback.print_exc(file=stream)
-            stream.flush()
+            with open(log, "w", encoding="utf-8", errors="replace") as stream:
+                os.dup2(stream.fileno(), 2)
+                try:
+                    progress = Progress(title, (stream, terminal))
+                    yield progress
+                    progress.finish()
+                except BaseException:
+                    with suppress(OSError):
+                        traceback.print_exc(file=stream)
+                        stream.flush()
+                    raise
+                finally:
+                    sys.stderr.flush()
+                    os.dup2(terminal.fileno(), 2)
+        except OSError as error:
+            if error.errno in _FULL:
+                print(f"{title}: {_full_disk(Path(log))}", file=terminal, flush=True)
             raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(terminal.fileno(), 2)
+
+
+def _full_disk(log: Path) -> str:
+    """Say which disk is full, as far as a job knows: its results lie where its log does."""
+    folder = log.absolute().parent
+    free = shutil.disk_usage(folder).free / 1e6
+    return (
+        f"the disk is full (or your quota is used up) below {folder}: {free:.1f} MB are free. "
+        "Make room and give the same command again; what was half-written is made anew."
+    )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,14 @@ class TableWriter:
             self._writer.write_table(rows.cast(self.schema))
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._writer.close()
-        if kind is not None:
+        try:
+            self._writer.close()
+            if kind is None:
+                with open(self._temporary, "rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(self._temporary, self.path)
+        finally:  # On a full disk closing fails, too.
             self._temporary.unlink(missing_ok=True)
-            return
-        with open(self._temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(self._temporary, self.path)
 
 
 def write_table(
@@ -80,13 +82,15 @@ def write_table(
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Read a table of clips as dictionaries. For tables of frames use `iterate_clips`."""
-    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    with _whole(path):
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     return rows
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
     """Return what a table says of its own making."""
-    found = pq.read_schema(path).metadata or {}
+    with _whole(path):
+        found = pq.read_schema(path).metadata or {}
     provenance: dict[str, Any] = json.loads(found.get(PROVENANCE_KEY, b"{}"))
     return provenance
 
@@ -96,11 +100,29 @@ def iterate_clips(path: Path) -> Iterator[tuple[str, pa.Table]]:
 
     A writer appends one clip at a time, so every row group holds whole clips.
     """
-    with pq.ParquetFile(path) as file:
+    with _whole(path):
+        file = pq.ParquetFile(path)
+    with file:
         for group in range(file.num_row_groups):
-            rows = file.read_row_group(group)
+            with _whole(path):
+                rows = file.read_row_group(group)
             for clip_id in pc.unique(rows["clip_id"]).to_pylist():
                 yield clip_id, rows.filter(pc.equal(rows["clip_id"], clip_id))
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Say which table it is that cannot be read; Arrow does not."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
+        raise RuntimeError(
+            f"{path} should be a whole Parquet table, and is not: {error}. It was changed after "
+            "it had been made, or the disk has lost a part of it. Remove it and run the workflow "
+            "again, which makes it anew."
+        ) from error
 
 
 def fixed_list(values: np.ndarray, present: np.ndarray, kind: pa.FixedSizeListType) -> pa.Array:

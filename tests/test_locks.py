@@ -1,0 +1,116 @@
+"""A killed run's lock is cleared, and a living one's never."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cmedplan import locks
+from cmedplan.errors import PlanError
+from cmedplan.locks import hold_folder, hold_output
+from cmedplan.output import check_folder, check_writable
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    """Let go of what a test holds, as the end of a process does."""
+    yield
+    let_go()
+
+
+def let_go() -> None:
+    while locks._HELD:
+        os.close(locks._HELD.pop())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working directory's `.snakemake` as a killed run leaves it."""
+    place = tmp_path / ".snakemake"
+    assert not hold_folder(place, "results")
+    let_go()
+    (place / "locks").mkdir()
+    for kind in ("input", "output"):
+        (place / "locks" / f"0.{kind}.lock").write_text("results/videos/S.parquet\n")
+    return place
+
+
+def left(folder: Path) -> int:
+    return len(list((folder / "locks").iterdir()))
+
+
+def test_the_lock_of_a_dead_run_is_cleared(folder: Path) -> None:
+    assert hold_folder(folder, "results")
+    assert left(folder) == 0
+
+
+def test_the_lock_of_a_living_run_stays(folder: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from cmedplan.locks import hold_folder\n"
+        "hold_folder(Path(sys.argv[1]), 'elsewhere'); print('held', flush=True); input()"
+    )
+    living = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert living.stdout is not None
+    assert living.stdout.readline() == b"held\n"
+    assert not hold_folder(folder, "results")
+    assert left(folder) == 2
+    let_go()
+    living.communicate(b"\n")
+    assert hold_folder(folder, "results")
+
+
+def test_the_lock_of_another_machine_stays_for_the_user(folder: Path) -> None:
+    (folder / "cmed-lock").write_text("elsewhere")
+    assert not hold_folder(folder, "results")
+    let_go()
+    assert not hold_folder(folder, "results"), "it was there before"
+    assert left(folder) == 2
+
+
+def test_the_lock_of_other_files_stays(folder: Path) -> None:
+    assert not hold_folder(folder, "result")
+    assert left(folder) == 2
+
+
+def test_a_folder_that_cannot_be_made_is_left_to_snakemake(tmp_path: Path) -> None:
+    (tmp_path / ".snakemake").touch()
+    assert not hold_folder(tmp_path / ".snakemake", "results")
+
+
+def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    output = tmp_path / "a" / "results"
+    hold_output(output)
+    with pytest.raises(PlanError, match="no other run is writing") as error:
+        hold_output(output)
+    assert str(output) in str(error.value)
+    let_go()
+    hold_output(output)
+
+
+def test_a_lock_does_not_outlive_its_process_in_its_children(tmp_path: Path) -> None:
+    hold_output(tmp_path)
+    (holder,) = locks._HELD
+    assert fcntl.fcntl(holder, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+
+
+@pytest.mark.parametrize("output", ["file", "file/results"])
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path, output: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PlanError, match=r"file is no folder"):
+        check_folder(tmp_path / output)
+
+
+def test_an_output_folder_that_can_be_made_is_accepted(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a" / "b")
+    check_writable(tmp_path / "a" / "b")
+    assert not (tmp_path / "a").exists()

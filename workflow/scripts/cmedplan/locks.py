@@ -1,0 +1,98 @@
+"""Keep runs apart, and clear the lock of a run that was killed, so that the same command goes on.
+
+Snakemake locks a working directory by files that it removes at its end; a killed run leaves them,
+and nothing in them says whose they are. So every run of ours also holds a lock of the kernel's,
+which ends with the process however it ends: who gets it alone knows that the files are nobody's.
+"""
+
+import fcntl
+import os
+import platform
+from pathlib import Path
+
+from cmedplan.errors import PlanError
+
+_HELD: list[int] = []
+"""Descriptors that hold locks until this process ends."""
+
+
+def hold_folder(folder: Path, output: str) -> bool:
+    """Take part in the lock of a working directory, and clear what dead runs have left.
+
+    Nothing is cleared while any run of ours is alive, nor where the last one ran on another
+    machine, whose locks not every network disk passes on, nor what locks other files than ours.
+
+    Parameters
+    ----------
+    folder : Path
+        Snakemake's own folder in the working directory, `.snakemake`.
+    output : str
+        The config's `output`: where the files lie that we lock.
+
+    Returns
+    -------
+    bool
+        Whether a dead run's lock was cleared.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+        holder = os.open(folder / "cmed-lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:  # a folder that is only read: Snakemake itself has something to say
+        return False
+    _HELD.append(holder)
+    try:
+        cleared = _is_alone(holder) and _clear(folder / "locks", output, holder)
+        fcntl.flock(holder, fcntl.LOCK_SH)
+    except OSError:  # a disk without locks, or a full one
+        return False
+    return cleared
+
+
+def hold_output(output: Path) -> None:
+    """Make the folder of results this run's alone, whatever folder other runs work in.
+
+    Raises
+    ------
+    PlanError
+        Another run is writing there.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    holder = os.open(output, os.O_RDONLY | os.O_DIRECTORY)
+    _HELD.append(holder)
+    try:
+        fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise PlanError(
+            f"config key `output`: {output.absolute()}",
+            expected="a folder that no other run is writing to",
+            found="a run from another working directory, at work there",
+            remedy="wait for it, stop it, or set `output` to another folder",
+        ) from None
+    except OSError:  # some network disks lock no folders
+        return
+
+
+def _is_alone(holder: int) -> bool:
+    try:
+        fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _clear(locks: Path, output: str, holder: int) -> bool:
+    """Remove Snakemake's locks of our files, and note that this machine runs here now."""
+    ours = [path for path in sorted(locks.glob("*.lock")) if _locks_ours(path, output)]
+    here = platform.node().encode()
+    if ours and os.pread(holder, 1000, 0) != here:
+        return False
+    for path in ours:
+        path.unlink(missing_ok=True)
+    os.truncate(holder, 0)
+    os.pwrite(holder, here, 0)
+    return bool(ours)
+
+
+def _locks_ours(path: Path, output: str) -> bool:
+    with open(path, encoding="utf-8", errors="replace") as lock:
+        return any(line.startswith(output + os.sep) for line in lock)
