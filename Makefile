@@ -1,9 +1,11 @@
 # make run    set up, make the demo data set, run the workflow on it
 # make test   set up, run every test
+# make verify SUBJECT=…  make a subject anew and compare it with its manifest (REFERENCE=…)
 # make setup  set up alone, into .venv
 
 CORES ?= 2
 RESULTS ?= results
+CONFIG ?= config/demo.yaml
 # The first Python on the PATH that the packages are locked for.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
@@ -19,7 +21,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: run test setup demo check format benchmark-alignment benchmark-detection envs clean
+.PHONY: run test verify setup demo check format benchmark-alignment benchmark-detection envs docs-reruns clean
 .DELETE_ON_ERROR:
 
 run: demo
@@ -29,6 +31,12 @@ run: demo
 
 test: setup
 	$(BIN)/python -m pytest
+
+verify: setup
+	@test -n "$(SUBJECT)" || { echo "Say which subject: make verify SUBJECT=Subject_01"; exit 1; }
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) --quiet host rules progress \
+		--forcerun verify_subject $(if $(REFERENCE),--config 'verify={reference: "$(REFERENCE)"}') \
+		-- $(RESULTS)/verify/$(SUBJECT).verified
 
 setup: .venv/.ready
 
@@ -57,6 +65,9 @@ benchmark-detection: setup
 
 envs: setup
 	$(BIN)/python envs/make_environment.py
+
+docs-reruns: setup
+	$(BIN)/python -m tests.reruns
 
 clean:
 	rm -rf .venv .tools .snakemake demo results

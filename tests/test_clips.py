@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cmedprep.clips import Source, open_clip
-from cmedprep.video import digest_file
+from cmedprep.digests import digest_file
 from tests.makers.make_videos import Kind, pictures, write_video
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from cmedprep.decoding import VideoError, VideoFacts, probe_video
-from cmedprep.video import digest_file, read_frames
+from cmedprep.digests import digest_file
+from cmedprep.video import read_frames
 
 FPS = 30
 N_FRAMES = 12

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from cmedprep import schemas
+from cmedprep.digests import digest_file
 from tests.conftest import REPOSITORY, Project
 
 METADATA = "video_emotion_metadata.csv"
@@ -75,6 +76,9 @@ def test_tables_have_their_columns_and_provenance(finished_tiny: Project, table,
     assert provenance["schema_version"] == schemas.SCHEMA_VERSION
     assert len(provenance["models"]) == 3
     assert {"mediapipe", "av", "pyarrow"} <= provenance["packages"].keys()
+    for place, digest in provenance["inputs"].items():
+        assert digest_file(finished_tiny.results / place) == digest
+    assert bool(provenance["inputs"]) == (not table.startswith("videos"))
 
 
 def test_every_image_is_in_the_table_with_its_digest(finished_tiny: Project) -> None:
@@ -99,7 +103,7 @@ def test_manifests_and_rows_of_nobody_add_up_to_the_ledger(demo_run: Project) ->
     assert clips["clip_id"].is_unique
 
 
-# -- what reruns ------------------------------------------------------------------------------
+# -- what reruns (test_rerun_matrix has every case, as dry runs) --------------------------------
 
 
 def test_second_run_has_nothing_to_do(tiny: Project) -> None:
@@ -121,37 +125,6 @@ def test_new_crop_size_reruns_extraction_and_what_follows(tiny: Project) -> None
     assert image.shape == (112, 112, 3)
 
 
-def test_new_clip_reruns_its_subject_alone(tiny: Project) -> None:
-    source = next(path for path in videos(tiny.root) if path.parent.name == "Subject_01")
-    shutil.copy(source, source.with_name("added.mp4"))
-    with (tiny.root / METADATA).open("a") as file:
-        file.write(f"Subject_01,added.mp4,{source.parent.parent.name},2\n")
-    before = tiny.digests()
-    run = tiny.succeed()
-    rules = ("probe_videos", "index_subject", "detect_faces", "align_faces")
-    rules += ("extract_frames", "sample_apex", "write_manifest")
-    assert run.jobs == jobs_of("Subject_01", *rules) + Counter({"index_clips": 1})
-    after = tiny.digests()
-    assert {p for p in before if before[p] != after.get(p) and "Subject_02" in p} == set()
-    assert tiny.succeed().idle
-
-
-def test_new_apex_reruns_samples_and_not_faces(tiny: Project) -> None:
-    table = read_metadata(tiny)
-    mine = table[(table["subject"] == "Subject_02") & (table["apex_frame"] != "")].index[0]
-    table.loc[mine, "apex_frame"] = "1" if table.loc[mine, "apex_frame"] != "1" else "2"
-    table.to_csv(tiny.root / METADATA, index=False)
-    run = tiny.succeed()
-    rules = ("index_subject", "sample_apex", "write_manifest")
-    assert run.jobs == jobs_of("Subject_02", *rules) + Counter({"index_clips": 1})
-
-
-def test_touched_videos_rerun_nothing(tiny: Project) -> None:
-    for path in videos(tiny.root):
-        os.utime(path)
-    assert tiny.succeed().idle
-
-
 def test_video_replaced_under_an_older_time_is_seen(tiny: Project) -> None:
     first, second = (path for path in videos(tiny.root) if path.parent.name == "Subject_01")
     shutil.copyfile(second, first)
@@ -160,48 +133,6 @@ def test_video_replaced_under_an_older_time_is_seen(tiny: Project) -> None:
     assert tiny.succeed().jobs["detect_faces Subject_01"] == 1
     after = tiny.digests()
     assert before["faces/Subject_01.parquet"] != after["faces/Subject_01.parquet"]
-
-
-def test_comments_and_spelled_out_defaults_rerun_nothing(tiny: Project) -> None:
-    (tiny.folder / "config").mkdir()
-    default = (REPOSITORY / "config" / "config.yaml").read_text()
-    (tiny.folder / "config" / "config.yaml").write_text(f"# A remark.\n{default}\n# Another.\n")
-    assert tiny.succeed().idle
-
-
-def test_reordered_rows_rerun_no_subject(tiny: Project) -> None:
-    table = read_metadata(tiny)
-    table.iloc[::-1].to_csv(tiny.root / METADATA, index=False)
-    assert tiny.succeed().jobs == Counter({"index_clips": 1})  # it holds the rows' numbers
-
-
-def test_new_scheme_runs_alone(tiny: Project) -> None:
-    default = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
-    schemes = default["sampling"]["schemes"]
-    tiny.config["sampling"] = {
-        "schemes": [*schemes, {"name": "w1", "method": "window", "radius": 1}]
-    }
-    run = tiny.succeed()
-    expected = Counter({f"sample_apex {subject}": 1 for subject in BOTH})
-    assert run.jobs == expected + Counter({f"write_manifest {subject}": 1 for subject in BOTH})
-    assert len(read(tiny, "samples/w1")) == 4 * 3
-
-
-@pytest.mark.parametrize(
-    ("module", "first"),
-    [("sampling", "sample_apex"), ("alignment", "align_faces"), ("faces", "detect_faces")],
-)
-def test_edited_module_reruns_the_stages_that_use_it(
-    tiny: Project, own_repository: Path, module: str, first: str
-) -> None:
-    project = replace(tiny, repository=own_repository)
-    assert project.succeed("-n").idle  # another checkout of equal code reruns nothing
-    path = own_repository / "workflow" / "scripts" / "cmedprep" / f"{module}.py"
-    path.write_text(path.read_text() + "\nEDITED = True\n")
-    order = ("detect_faces", "align_faces", "extract_frames", "sample_apex", "write_manifest")
-    rules = order[order.index(first) :]
-    run = project.succeed("-n")
-    assert run.jobs == sum((jobs_of(subject, *rules) for subject in BOTH), Counter())
 
 
 def test_results_are_not_stale_after_a_job_failed_once(
@@ -262,18 +193,7 @@ def test_unknown_subject_is_a_clear_error(fresh: Project) -> None:
         assert "Traceback (most recent call last)" not in output
 
 
-# -- same bytes -------------------------------------------------------------------------------
-
-
-def test_cores_folder_and_locale_change_no_byte(
-    finished_tiny: Project, tiny_set: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "another place"
-    folder.mkdir()
-    other = Project(folder, {"dataset": {"root": str(tiny_set)}})
-    changed = {"LC_ALL": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"}
-    other.succeed(cores=1, environment=changed)
-    assert other.digests() == finished_tiny.digests()
+# -- same bytes (see test_same_bytes) -----------------------------------------------------------
 
 
 def test_flat_layout_gives_the_same_images(fresh: Project, finished_tiny: Project) -> None:

@@ -83,6 +83,13 @@ def rows_digest(wildcards):
     return digest_clips(clips_of(wildcards), files=False)
 
 
+def verify_reference(wildcards):
+    """Return the manifest that is to be verified."""
+    named = config["verify"]["reference"]
+    path = Path(named or f"{OUTPUT}/manifests")
+    return str(path if path.suffix == ".parquet" else path / f"{wildcards.subject}.parquet")
+
+
 # Held until this process ends; the jobs that parse this file again have no part in it.
 if workflow.is_main_process and hold_folder(Path(".snakemake"), OUTPUT):
     print("An earlier run was killed: its lock is cleared.", file=sys.stderr)

@@ -37,7 +37,7 @@ if __name__ == "__main__":
             videos=snakemake.input.videos,
             alignment=snakemake.input.alignment,
             output=snakemake.output[0],
-            provenance=provenance_of("extract_frames", snakemake.params),
+            provenance=provenance_of("extract_frames", snakemake.params, snakemake.input),
             progress=progress,
             threads=snakemake.threads,
         )

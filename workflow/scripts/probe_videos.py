@@ -37,6 +37,6 @@ if __name__ == "__main__":
             config=snakemake.config,
             files=snakemake.params.files,
             output=snakemake.output[0],
-            provenance=provenance_of("probe_videos", snakemake.params),
+            provenance=provenance_of("probe_videos", snakemake.params, snakemake.input),
             progress=progress,
         )

@@ -25,5 +25,5 @@ if __name__ == "__main__":
             index=snakemake.input.index,
             frames=snakemake.input.frames,
             output=snakemake.output[0],
-            provenance=provenance_of("sample_apex", snakemake.params),
+            provenance=provenance_of("sample_apex", snakemake.params, snakemake.input),
         )

@@ -10,21 +10,22 @@ from cmedprep.manifest import (
     sum_up_sample,
     summarise_clip,
 )
-from cmedprep.provenance import provenance_of
+from cmedprep.provenance import origin_of, provenance_of
 from cmedprep.schemas import MANIFEST
+from cmedprep.stale import remove_schemes
 from cmedprep.tables import iterate_clips, read_rows, write_table
 
 
 def write_manifest(index, faces, alignment, frames, samples, output, provenance):
     """Write one row for each clip of the subject, processed or not."""
-    stages = [
-        {clip_id: sum_up(rows) for clip_id, rows in iterate_clips(Path(path))}
-        for path, sum_up in (
-            (faces, sum_up_faces),
-            (alignment, sum_up_alignment),
-            (frames, sum_up_frames),
-        )
-    ]
+    results = Path(output).parent.parent
+    written = {clip: sum_up_frames(rows, results) for clip, rows in iterate_clips(Path(frames))}
+    aligned = {clip: sum_up_alignment(rows) for clip, rows in iterate_clips(Path(alignment))}
+    found = {
+        clip: sum_up_faces(rows, written.get(clip, {}).get("fingerprints", []))
+        for clip, rows in iterate_clips(Path(faces))
+    }
+    stages = [written, aligned, found]
     schemes = {
         Path(path).parent.name: {
             clip_id: sum_up_sample(rows) for clip_id, rows in iterate_clips(Path(path))
@@ -39,7 +40,18 @@ def write_manifest(index, faces, alignment, frames, samples, output, provenance)
         )
         for clip in read_rows(Path(index))
     ]
-    write_table(Path(output), MANIFEST, rows, provenance)
+    made_by = {
+        stage: origin_of(Path(path))
+        for stage, path in (
+            ("index_subject", index),
+            ("detect_faces", faces),
+            ("align_faces", alignment),
+            ("extract_frames", frames),
+        )
+    }
+    made_by["sample_apex"] = {Path(path).parent.name: origin_of(Path(path)) for path in samples}
+    remove_schemes(results, Path(output).stem, schemes)
+    write_table(Path(output), MANIFEST, rows, provenance | {"upstream": made_by})
 
 
 if __name__ == "__main__":
@@ -48,5 +60,5 @@ if __name__ == "__main__":
             **{name: snakemake.input[name] for name in ("index", "faces", "alignment", "frames")},
             samples=snakemake.input.samples,
             output=snakemake.output[0],
-            provenance=provenance_of("write_manifest", snakemake.params),
+            provenance=provenance_of("write_manifest", snakemake.params, snakemake.input),
         )

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from cmedprep.decoding import VideoError
+from cmedprep.digests import digest_file
 from cmedprep.tables import read_rows
-from cmedprep.video import Frame, digest_file, read_frames
+from cmedprep.video import Frame, read_frames
 
 _Stamp = tuple[int, int, int]
 

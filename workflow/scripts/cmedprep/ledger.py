@@ -36,8 +36,8 @@ from typing import Any
 
 from cmedplan.plan import PROCESSABLE, PlannedClip, parse_apex
 from cmedprep.decoding import VideoError
+from cmedprep.digests import digest_file
 from cmedprep.probing import Prober
-from cmedprep.video import digest_file
 
 _VIDEO_FACTS = (
     "path",

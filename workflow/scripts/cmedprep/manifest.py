@@ -1,12 +1,14 @@
 """Sum up what became of a clip."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cmedprep.fingerprints import fingerprint_clip, with_landmarks
 from cmedprep.landmarks import inter_ocular_distance
 from cmedprep.schemas import RESIDUALS, SCHEMA_VERSION
 from cmedprep.tables import digest_rows, to_array
@@ -84,8 +86,11 @@ def grade_clip(row: Mapping[str, Any]) -> str | None:
     return "C"
 
 
-def sum_up_faces(faces: pa.Table) -> dict[str, Any]:
-    """Count faces, and measure their size, in a clip's rows of `schemas.FACES`."""
+def sum_up_faces(faces: pa.Table, fingerprints: list[dict[str, Any]]) -> dict[str, Any]:
+    """Count faces, and measure their size, in a clip's rows of `schemas.FACES`.
+
+    The clip's fingerprints, of `sum_up_frames`, get their landmarks.
+    """
     distances = inter_ocular_distance(to_array(faces["landmarks"], (-1, 3)))
     seen = ~np.isnan(distances)
     return {
@@ -93,6 +98,7 @@ def sum_up_faces(faces: pa.Table) -> dict[str, Any]:
         "n_several_faces": int(np.sum(faces["n_faces"].to_numpy() > 1)),
         "inter_ocular_px": float(np.median(distances[seen])) if seen.any() else None,
         "faces_sha256": digest_rows(faces),
+        "fingerprints": with_landmarks(fingerprints, faces),
     }
 
 
@@ -109,8 +115,8 @@ def sum_up_alignment(alignment: pa.Table) -> dict[str, Any]:
     }
 
 
-def sum_up_frames(frames: pa.Table) -> dict[str, Any]:
-    """List the written frames in a clip's rows of `schemas.FRAMES`.
+def sum_up_frames(frames: pa.Table, results: Path) -> dict[str, Any]:
+    """List the written frames in a clip's rows of `schemas.FRAMES`, and take fingerprints.
 
     The digest is of pixels and not of files: an encoder's other build may write other bytes
     for the same pixels.
@@ -118,6 +124,8 @@ def sum_up_frames(frames: pa.Table) -> dict[str, Any]:
     return {
         "frames": frames["frame_index"].to_pylist(),
         "frames_sha256": digest_rows(frames.drop_columns(["sha256"])),
+        "crop_px": frames["width"][0].as_py(),
+        "fingerprints": fingerprint_clip(frames, results),
     }
 
 

@@ -1,13 +1,15 @@
 """What every table says of its own making."""
 
-import hashlib
+from collections.abc import Iterable
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from cmedplan.fingerprint import code_fingerprint
+from cmedprep.digests import digest_file
 from cmedprep.schemas import SCHEMA_VERSION
+from cmedprep.tables import read_provenance
 
 PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pyarrow")
 MODELS = (
@@ -20,7 +22,7 @@ MODELS = (
 _SCRIPTS = Path(__file__).parent.parent
 
 
-def provenance_of(stage: str, params: Any) -> dict[str, Any]:
+def provenance_of(stage: str, params: Any, inputs: Iterable[str]) -> dict[str, Any]:
     """Return the provenance of a stage's table, equal for equal circumstances.
 
     Parameters
@@ -29,6 +31,8 @@ def provenance_of(stage: str, params: Any) -> dict[str, Any]:
         Name of the rule and of its script.
     params : snakemake.iocontainers.Params
         The job's parameters: `chain`, and `parameters` where the stage reads any.
+    inputs : iterable of str
+        The tables that the job reads. (Videos have their digests in the rows of `videos`.)
     """
     return {
         "stage": stage,
@@ -38,14 +42,24 @@ def provenance_of(stage: str, params: Any) -> dict[str, Any]:
         "parameters": params.get("parameters", {}),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "models": _model_digests(),
+        "inputs": {_place(Path(path)): digest_file(Path(path)) for path in inputs},
     }
+
+
+def origin_of(table: Path) -> dict[str, Any]:
+    """Return which code and parameters a table says it was made by."""
+    provenance = read_provenance(table)
+    return {"code": provenance["code"], "parameters": provenance["parameters"]}
+
+
+def _place(table: Path) -> str:
+    """Return where a table lies in the folder of results."""
+    depth = 3 if table.parent.parent.name == "samples" else 2
+    return "/".join(table.parts[-depth:])
 
 
 def _model_digests() -> dict[str, str]:
     """Return the SHA-256 of each model file, without importing MediaPipe."""
     spec = find_spec("mediapipe")
     package = Path(spec.origin).parent  # type: ignore[union-attr, arg-type]
-    return {
-        Path(model).name: hashlib.sha256((package / model).read_bytes()).hexdigest()
-        for model in MODELS
-    }
+    return {Path(model).name: digest_file(package / model) for model in MODELS}

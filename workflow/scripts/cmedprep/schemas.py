@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 LANDMARKS = 478
 """Points of MediaPipe's face mesh with irises."""
@@ -141,6 +141,15 @@ SAMPLE_DIGEST = pa.struct(
     ]
 )
 
+FINGERPRINT = pa.struct(
+    [
+        pa.field("frame_index", pa.int32()),
+        pa.field("landmarks", pa.list_(pa.float32(), 16)),
+        pa.field("matrix", MATRIX),
+        pa.field("projections", pa.list_(pa.int32(), 32)),
+    ]
+)
+
 MANIFEST = pa.schema(
     [
         *INDEX,
@@ -157,6 +166,26 @@ MANIFEST = pa.schema(
         pa.field("alignment_sha256", pa.string()),
         pa.field("frames_sha256", pa.string()),
         pa.field("samples", pa.list_(SAMPLE_DIGEST)),
+        pa.field("crop_px", pa.int32()),
+        pa.field("fingerprints", pa.list_(FINGERPRINT)),
         pa.field("schema_version", pa.string(), nullable=False),
+    ]
+)
+
+VERIFICATION = pa.schema(
+    [
+        *CLIP_KEYS,
+        pa.field("verdict", pa.string(), nullable=False),
+        pa.field("first", pa.string()),
+        pa.field("note", pa.string(), nullable=False),
+        pa.field("source", pa.string()),
+        pa.field("index", pa.string()),
+        pa.field("faces", pa.string()),
+        pa.field("alignment", pa.string()),
+        pa.field("frames", pa.string()),
+        pa.field("samples", pa.string()),
+        pa.field("landmark_distance_px", pa.float64()),
+        pa.field("matrix_distance_px", pa.float64()),
+        pa.field("psnr_db", pa.float64()),
     ]
 )

@@ -1,6 +1,5 @@
 """Read video files, frame by frame, upright and with their timestamps."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +62,3 @@ def turn_upright(image: np.ndarray, orientation: Orientation) -> np.ndarray:
     rows = -1 if orientation.flip_rows else 1
     columns = -1 if orientation.flip_columns else 1
     return image[::rows, ::columns]
-
-
-def digest_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

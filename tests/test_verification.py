@@ -1,0 +1,234 @@
+"""A stranger can redo one subject and prove it, or learn what differs and by how much."""
+
+import copy
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from cmedprep.schemas import VERIFICATION
+from cmedprep.tables import PROVENANCE_KEY, read_provenance, read_rows
+from cmedprep.verification import (
+    STAGES,
+    compare_clips,
+    compare_manifests,
+    describe,
+    explain,
+    worst_verdict,
+)
+from cmedprep.verification_page import render_page
+from tests.conftest import Project
+
+SUBJECT = "Subject_01"
+VERIFY = ("--forcerun", "verify_subject", "--", f"results/verify/{SUBJECT}.verified")
+
+
+@pytest.fixture(scope="module")
+def manifest(finished_tiny: Project) -> Path:
+    return finished_tiny.results / "manifests" / f"{SUBJECT}.parquet"
+
+
+@pytest.fixture
+def published(manifest: Path) -> dict[str, Any]:
+    return read_rows(manifest)[0]
+
+
+def other_cpu(row: dict[str, Any], landmarks: float = 0, matrix: float = 0, pixels: int = 0) -> Any:
+    """Return a clip as another machine would have it, by so much apart."""
+    row = copy.deepcopy(row)
+    for fingerprint in row["fingerprints"]:
+        if landmarks:
+            row["faces_sha256"] = "other"
+            fingerprint["landmarks"][0] += landmarks
+        if matrix:
+            row["alignment_sha256"] = "other"
+            fingerprint["matrix"][2] += matrix
+        if pixels:
+            row["frames_sha256"] = "other"
+            signs = np.random.default_rng(0).choice([-1, 1], 32) * int(np.sqrt(pixels))
+            fingerprint["projections"] = [
+                int(p + s) for p, s in zip(fingerprint["projections"], signs, strict=True)
+            ]
+    return row
+
+
+def test_equal_clips_are_identical(published: dict[str, Any]) -> None:
+    row = compare_clips(published, copy.deepcopy(published))
+    assert row["verdict"] == "identical"
+    assert (row["first"], row["note"]) == (None, "")
+    assert all(row[stage] == "identical" for stage in STAGES)
+    assert (row["landmark_distance_px"], row["matrix_distance_px"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("apart", "first", "verdict"),
+    [
+        ({"landmarks": 0.01}, "faces", "equivalent"),
+        ({"landmarks": 5.0}, "faces", "different"),
+        ({"matrix": 0.01}, "alignment", "equivalent"),
+        ({"matrix": 0.5}, "alignment", "different"),
+        ({"pixels": 20}, "frames", "equivalent"),
+        ({"pixels": 150_528 * 9}, "frames", "different"),
+        ({"landmarks": 0.01, "matrix": 0.01, "pixels": 20}, "faces", "equivalent"),
+        ({"landmarks": 0.01, "matrix": 0.5}, "faces", "different"),
+    ],
+)
+def test_small_differences_are_equivalent_and_large_ones_different(
+    published: dict[str, Any], apart: dict[str, Any], first: str, verdict: str
+) -> None:
+    row = compare_clips(published, other_cpu(published, **apart))
+    assert (row["first"], row["verdict"]) == (first, verdict)
+    assert row["source"] == row["index"] == row["samples"] == "identical"
+    assert any(character.isdigit() for character in row["note"])
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        ({"status": "apex_missing"}, "index"),
+        ({"apex_frame": 1}, "index"),
+        ({"n_detected": 3, "faces_sha256": "other"}, "faces"),
+        ({"n_written": 3, "frames_sha256": "other"}, "frames"),
+        ({"crop_px": 112, "frames_sha256": "other"}, "frames"),
+        ({"fingerprints": [], "faces_sha256": "other"}, "faces"),
+        ({"samples": []}, "samples"),
+    ],
+)
+def test_what_is_counted_otherwise_is_different(
+    published: dict[str, Any], change: dict[str, Any], first: str
+) -> None:
+    row = compare_clips(published, published | change)
+    assert (row["verdict"], row["first"]) == ("different", first)
+    assert row["note"]
+
+
+def test_another_video_explains_all_else(published: dict[str, Any]) -> None:
+    other = published | {"sha256": "0" * 64, "faces_sha256": "other", "status": "no_face"}
+    row = compare_clips(published, other)
+    assert (row["verdict"], row["first"]) == ("source_differs", "source")
+    assert row["faces"] is None
+
+
+def test_a_clip_that_one_side_lacks_is_missing(published: dict[str, Any]) -> None:
+    (row,) = compare_manifests([published], [])
+    assert (row["verdict"], row["source"]) == ("missing", None)
+    assert "recomputed" in row["note"]
+    (row,) = compare_manifests([], [published])
+    assert "published" in row["note"]
+
+
+def test_the_worst_clip_decides_and_is_listed_first(published: dict[str, Any]) -> None:
+    other = published | {"clip_id": "Subject_01/Happy/zzz"}
+    rows = compare_manifests([published, other], [published, other_cpu(other, landmarks=0.01)])
+    assert worst_verdict(rows) == "equivalent"
+    first, second, third = describe(rows).splitlines()
+    assert first == "1 identical, 1 equivalent"
+    assert "zzz" in second
+    assert published["clip_id"] in third
+    assert worst_verdict([]) == "identical"
+
+
+def test_what_made_them_otherwise_is_told(manifest: Path) -> None:
+    origin = read_provenance(manifest)
+    assert "are those" in explain(origin, origin)
+    other = copy.deepcopy(origin)
+    other["packages"]["numpy"] = "1.0"
+    other["upstream"]["align_faces"]["code"] = "other"
+    assert "version of numpy: " in explain(other, origin)
+    assert "code of align_faces" in explain(other, origin)
+
+
+def test_the_page_shows_every_clip_and_escapes_names(
+    manifest: Path, published: dict[str, Any], tmp_path: Path
+) -> None:
+    origin = read_provenance(manifest)
+    odd = published | {"clip_id": "Subject_01/Happy/<script>"}
+    rows = compare_manifests([published, odd], [published])
+    render_page(tmp_path / "page.html", SUBJECT, rows, origin, origin)
+    text = (tmp_path / "page.html").read_text()
+    assert published["clip_id"] in text
+    assert "<script" not in text
+    assert "http" not in text
+    assert "missing" in text
+
+
+# -- with Snakemake ----------------------------------------------------------------------------
+
+
+def test_a_subject_is_recomputed_and_identical(tiny: Project) -> None:
+    before = tiny.digests()
+    shutil.rmtree(tiny.results / "images")  # the manifest alone is enough
+    run = tiny.succeed(*VERIFY)
+    assert "2 identical" in run.output
+    assert run.jobs == {f"verify_subject {SUBJECT}": 1, f"confirm_subject {SUBJECT}": 1}
+    table = pq.read_table(tiny.results / "verify" / f"{SUBJECT}.parquet")
+    assert table.schema.equals(VERIFICATION)
+    assert set(table["verdict"].to_pylist()) == {"identical"}
+    assert (tiny.results / "verify" / f"{SUBJECT}.html").is_file()
+    # Nothing else is touched, and the scratch folder is gone.
+    after = {n: d for n, d in tiny.digests().items() if not n.startswith("verify/")}
+    assert after == {n: d for n, d in before.items() if not n.startswith("images/")}
+    assert len(os.listdir(tiny.results / "verify")) == 3
+
+
+def test_another_cpu_and_another_config_are_seen_through(
+    fresh: Project, finished_tiny: Project
+) -> None:
+    # A colleague's manifest, no results of one's own, another crop size in one's own config, and
+    # a CPU without vector instructions: the manifest knows how it was made.
+    reference = fresh.folder / "theirs"
+    shutil.copytree(finished_tiny.results / "manifests", reference)
+    project = replace(
+        fresh,
+        config=fresh.config | {"crop": {"size": 64}, "verify": {"reference": str(reference)}},
+    )
+    disabled = {"OPENCV_CPU_DISABLE": "AVX512_SKX,AVX2,FMA3,AVX"}
+    run = project.succeed(*VERIFY, environment=disabled)
+    assert "2 equivalent" in run.output or "2 identical" in run.output  # by the CPU there is
+
+
+def test_a_changed_video_and_a_lost_one_are_told_and_fail(
+    fresh: Project, finished_tiny: Project
+) -> None:
+    reference = finished_tiny.results / "manifests"
+    first, second = sorted(fresh.root.glob(f"FinalFullVideos_subjects/*/{SUBJECT}/*"))
+    shutil.copy(next(fresh.root.glob("FinalFullVideos_subjects/*/Subject_02/*")), first)
+    second.unlink()
+    project = replace(fresh, config=fresh.config | {"verify": {"reference": str(reference)}})
+    run = project.fail(*VERIFY)
+    assert "2 source_differs" in run.output
+    assert "no video for it" in run.output
+    assert not (fresh.results / "verify" / f"{SUBJECT}.verified").exists()
+    assert (fresh.results / "verify" / f"{SUBJECT}.html").is_file()
+
+
+@pytest.mark.parametrize("kind", ["none", "older", "another table"])
+def test_what_cannot_be_verified_is_one_clear_error(
+    fresh: Project, finished_tiny: Project, kind: str
+) -> None:
+    reference = fresh.folder / "reference.parquet"
+    results = finished_tiny.results
+    if kind == "older":
+        table = pq.read_table(results / "manifests" / f"{SUBJECT}.parquet")
+        origin = json.loads(table.schema.metadata[PROVENANCE_KEY])
+        origin["schema_version"] = "1.0"
+        metadata = {PROVENANCE_KEY: json.dumps(origin).encode()}
+        pq.write_table(table.replace_schema_metadata(metadata), reference)
+    elif kind == "another table":
+        shutil.copy(results / "faces" / f"{SUBJECT}.parquet", reference)
+    project = replace(fresh, config=fresh.config | {"verify": {"reference": str(reference)}})
+    run = project.fail(*VERIFY)
+    words = {
+        "none": "no such file",
+        "older": "found:    schema version 1.0",
+        "another table": "found:    a table of detect_faces",
+    }
+    assert words[kind] in run.output
+    assert "do:" in run.output
+    assert not (fresh.results / "verify" / f"{SUBJECT}.verified").exists()

@@ -1,0 +1,33 @@
+"""Recompute a subject from its videos, and compare with a published manifest. When asked for."""
+
+
+# The reference is no input: it is to be verified as it is, and not to be made anew before.
+rule verify_subject:
+    output:
+        table=f"{OUTPUT}/verify/{{subject}}.parquet",
+        page=f"{OUTPUT}/verify/{{subject}}.html",
+    log:
+        f"{OUTPUT}/logs/verify_subject/{{subject}}.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/verify_subject/{{subject}}.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    threads: workflow.cores or 1
+    params:
+        reference=verify_reference,
+        snakefile=str(SCRIPTS.parent / "Snakefile"),
+    script:
+        "../scripts/verify_subject.py"
+
+
+rule confirm_subject:
+    input:
+        table=f"{OUTPUT}/verify/{{subject}}.parquet",
+    output:
+        touch(f"{OUTPUT}/verify/{{subject}}.verified"),
+    log:
+        f"{OUTPUT}/logs/confirm_subject/{{subject}}.log",
+    conda:
+        "../../envs/cmed.yaml"
+    script:
+        "../scripts/confirm_subject.py"

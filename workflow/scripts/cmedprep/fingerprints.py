@@ -1,0 +1,144 @@
+"""A few numbers of a clip by which two runs can be compared that are equal but for rounding.
+
+Digests tell only whether results are identical. Another CPU or another build of a library may
+move a landmark by a thousandth of a pixel; fingerprints tell how far. They are kept for a few
+frames of a clip, take less than 2 kB, and show no face: eight points of it, a transform, and
+random projections of the aligned image, 32 numbers for its 150,000.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from cmedprep.landmarks import RIGID
+from cmedprep.tables import to_array
+
+N_FRAMES = 8
+N_PROJECTIONS = 32
+
+
+def fingerprint_frames(written: Sequence[int]) -> list[int]:
+    """Choose the frames of a clip that have a fingerprint: at most 8, evenly, with both ends."""
+    places = np.linspace(0, len(written) - 1, min(N_FRAMES, len(written)))
+    return [written[i] for i in np.round(places).astype(int)]
+
+
+def fingerprint_clip(frames: pa.Table, results: Path) -> list[dict[str, Any]]:
+    """Return a clip's fingerprints as the manifest has them, still without landmarks.
+
+    Parameters
+    ----------
+    frames : pyarrow.Table
+        The clip's rows of `schemas.FRAMES`.
+    results : Path
+        The folder that `image` is relative to.
+
+    Raises
+    ------
+    RuntimeError
+        An image is not the one that was written.
+    """
+    written = frames["frame_index"].to_pylist()
+    matrices = to_array(frames["matrix"], (6,))
+    fingerprints = []
+    for frame in fingerprint_frames(written):
+        row = written.index(frame)
+        path = results / frames["image"][row].as_py()
+        data = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(data).hexdigest() != frames["sha256"][row].as_py():
+            raise RuntimeError(
+                f"{path} should be the image that `frames` lists, and is "
+                f"{'another' if data else 'not there'}: it was changed or removed after it had "
+                f"been made. Remove {results / 'frames'}/{Path(frames['subject'][row].as_py())}"
+                ".parquet and run the workflow again, which makes all images of the subject anew."
+            )
+        projections = project(_decode(data)).tolist()
+        matrix = matrices[row].tolist()
+        fingerprints.append({"frame_index": frame, "matrix": matrix, "projections": projections})
+    return fingerprints
+
+
+def with_landmarks(fingerprints: list[dict[str, Any]], faces: pa.Table) -> list[dict[str, Any]]:
+    """Add the landmarks to a clip's fingerprints, from its rows of `schemas.FACES`."""
+    rigid = to_array(faces["landmarks"], (-1, 3))[:, RIGID, :2]
+    points = [rigid[fingerprint["frame_index"]].ravel() for fingerprint in fingerprints]
+    return [
+        fingerprint | {"landmarks": None if np.isnan(p).any() else p.tolist()}
+        for fingerprint, p in zip(fingerprints, points, strict=True)
+    ]
+
+
+def project(image: np.ndarray) -> np.ndarray:
+    """Return random projections of an image, shape (32,), int64.
+
+    Each is the sum of all values with random signs. Of the difference of two images their mean
+    square is an unbiased estimate of the sum of squares (Johnson and Lindenstrauss 1984;
+    Achlioptas 2003), so the PSNR can be told from the projections alone.
+
+    Parameters
+    ----------
+    image : ndarray, uint8
+        Any shape.
+    """
+    values = image.ravel().astype(np.int64)
+    # The sum with signs is twice the sum of the positive ones less the sum of all.
+    positive = np.where(_signs(values.size), values, 0).sum(axis=1)
+    result: np.ndarray = 2 * positive - values.sum()
+    return result
+
+
+def psnr(one: Sequence[int], other: Sequence[int], n_values: int) -> float:
+    """Estimate the PSNR in dB of two images of `n_values` values from their projections.
+
+    The estimate has a standard error of 25 % in the mean square, 1 dB; inf where all are equal.
+    """
+    difference = np.asarray(one, float) - np.asarray(other, float)
+    mean_square = np.square(difference).mean() / n_values
+    return float(10 * np.log10(255**2 / mean_square)) if mean_square else float("inf")
+
+
+def displacement(one: Mapping[str, Any], other: Mapping[str, Any], size: int) -> float:
+    """Return by how far two frames' matrices differ: most at a corner of the crop, in its px.
+
+    Parameters
+    ----------
+    one, other : mapping
+        Fingerprints of a frame.
+    size : int
+        Width and height of the crop in pixels.
+    """
+    first, second = (np.reshape(f["matrix"], (2, 3)) for f in (one, other))
+    corners = np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]], float)
+    source = (corners - first[:, 2]) @ np.linalg.inv(first[:, :2]).T
+    apart = second - first
+    return float(np.linalg.norm(source @ apart[:, :2].T + apart[:, 2], axis=1).max())
+
+
+def landmark_distance(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """Return the largest distance of two frames' landmarks, in source px; NaN without a face."""
+    if one["landmarks"] is None or other["landmarks"] is None:
+        return 0.0 if one["landmarks"] is other["landmarks"] else float("nan")
+    apart = np.subtract(one["landmarks"], other["landmarks"]).reshape(-1, 2)
+    return float(np.linalg.norm(apart, axis=1).max())
+
+
+@cache
+def _signs(n_values: int) -> np.ndarray:
+    """Return which values a projection adds, (32, n), the same everywhere and for ever."""
+    stream = hashlib.shake_256(b"cmed fingerprint").digest(N_PROJECTIONS * -(-n_values // 8))
+    bits = np.unpackbits(np.frombuffer(stream, np.uint8).reshape(N_PROJECTIONS, -1), axis=1)
+    return bits[:, :n_values].astype(bool)
+
+
+def _decode(data: bytes) -> np.ndarray:
+    """Return an image file's pixels, RGB, shape (height, width, 3), uint8."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("these bytes are no image that OpenCV can read")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -1,0 +1,249 @@
+"""Compare a published manifest with a recomputed one: what is equal, what nearly, what not.
+
+The verdict on a stage of a clip:
+
+==================  ======================================================================
+``identical``       the digests are equal
+``equivalent``      they are not, but the fingerprints differ by less than the tolerances:
+                    another CPU, another build of a library
+``different``       they differ by more, or in what is counted
+``source_differs``  the video is another one
+``missing``         one of the two has no such clip
+==================  ======================================================================
+
+The verdict on a clip is the worst of its stages'; the first stage that differs explains those
+after it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from cmedprep.fingerprints import displacement, landmark_distance, psnr
+
+VERDICTS = ("identical", "equivalent", "different", "source_differs", "missing")
+"""From best to worst."""
+
+STAGES = ("source", "index", "faces", "alignment", "frames", "samples")
+
+LANDMARK_TOLERANCE_PX = 0.25
+"""Of the aligned crop: by so much may a landmark differ."""
+
+MATRIX_TOLERANCE_PX = 0.1
+"""Of the aligned crop: by so much may a transform move one of its corners."""
+
+LEAST_PSNR_DB = 45.0
+"""Of the aligned images."""
+
+_INDEX_COLUMNS = (
+    "status", "apex_frame", "apex_source", "emotion", "emotion_3class", "n_frames", "processed",
+)  # fmt: skip
+_Row = Mapping[str, Any]
+_Finding = tuple[str, str]
+_Nearness = tuple[bool, str]
+
+
+def compare_manifests(
+    published: Iterable[_Row], recomputed: Iterable[_Row]
+) -> list[dict[str, Any]]:
+    """Return one row of `schemas.VERIFICATION` for each clip of either manifest.
+
+    Parameters
+    ----------
+    published, recomputed : iterable of mapping
+        Rows of `schemas.MANIFEST` of one subject.
+    """
+    before = {row["clip_id"]: row for row in published}
+    now = {row["clip_id"]: row for row in recomputed}
+    return [
+        compare_clips(before.get(clip_id), now.get(clip_id)) for clip_id in sorted(before | now)
+    ]
+
+
+def compare_clips(published: _Row | None, recomputed: _Row | None) -> dict[str, Any]:
+    """Return the row of `schemas.VERIFICATION` of one clip; None where a side has no such."""
+    row = published or recomputed
+    assert row is not None
+    keys = {name: row[name] for name in ("clip_id", "subject", "emotion", "filename")}
+    nothing: dict[str, Any] = dict.fromkeys(STAGES)
+    numbers: dict[str, Any] = dict.fromkeys(
+        ("landmark_distance_px", "matrix_distance_px", "psnr_db")
+    )
+    if published is None or recomputed is None:
+        where = "published" if published is None else "recomputed"
+        note = f"the {where} manifest has no such clip"
+        return keys | nothing | numbers | {"verdict": "missing", "first": None, "note": note}
+    findings = {stage: check(published, recomputed) for stage, check in _CHECKS.items()}
+    if findings["source"][0] == "source_differs":
+        findings = {"source": findings["source"]}
+    verdicts = {stage: verdict for stage, (verdict, _) in findings.items()}
+    worst = max(verdicts.values(), key=VERDICTS.index)
+    first = next((stage for stage, verdict in verdicts.items() if verdict != "identical"), None)
+    return (
+        keys
+        | nothing
+        | verdicts
+        | numbers
+        | {
+            name: value
+            for name, value in asdict(measure(published, recomputed)).items()
+            if worst != "source_differs" and not np.isnan(value)
+        }
+        | {"verdict": worst, "first": first, "note": findings[first][1] if first else ""}
+    )
+
+
+def worst_verdict(rows: Iterable[_Row]) -> str:
+    """Return the worst verdict on any clip."""
+    return max((row["verdict"] for row in rows), key=VERDICTS.index, default="identical")
+
+
+def _source(a: _Row, b: _Row) -> _Finding:
+    if a["sha256"] == b["sha256"]:
+        return "identical", ""
+    for row, name in ((a, "published"), (b, "recomputed")):
+        if row["sha256"] is None:
+            return "source_differs", f"the {name} manifest has no video for it: {row['reason']}"
+    return "source_differs", f"SHA-256 {a['sha256'][:12]}… published, {b['sha256'][:12]}… here"
+
+
+def _index(a: _Row, b: _Row) -> _Finding:
+    changed = [name for name in _INDEX_COLUMNS if a[name] != b[name]]
+    if not changed:
+        return "identical", ""
+    return "different", ", ".join(f"{name} {a[name]} → {b[name]}" for name in changed)
+
+
+def _counted(
+    digest: str, count: str, what: str, near: Callable[[_Row, _Row], _Nearness]
+) -> Callable[[_Row, _Row], _Finding]:
+    """Return a check of a stage with a digest, a count, and a measure of nearness."""
+
+    def check(a: _Row, b: _Row) -> _Finding:
+        if a[digest] == b[digest]:
+            return "identical", ""
+        if a[count] != b[count]:
+            return "different", f"{what}: {a[count]} → {b[count]}"
+        if [f["frame_index"] for f in _prints(a)] != [f["frame_index"] for f in _prints(b)]:
+            return "different", f"{what}: others"
+        if not _prints(a):
+            return "different", "no frame to compare by"
+        close, note = near(a, b)
+        return ("equivalent" if close else "different"), note
+
+    return check
+
+
+def _near_faces(a: _Row, b: _Row) -> _Nearness:
+    distance = measure(a, b).landmark_distance_px
+    return distance <= LANDMARK_TOLERANCE_PX, f"landmarks up to {distance:.4f} px apart"
+
+
+def _near_alignment(a: _Row, b: _Row) -> _Nearness:
+    distance = measure(a, b).matrix_distance_px
+    return distance <= MATRIX_TOLERANCE_PX, f"transforms up to {distance:.4f} px apart"
+
+
+def _near_frames(a: _Row, b: _Row) -> _Nearness:
+    level = measure(a, b).psnr_db
+    return level >= LEAST_PSNR_DB, f"images down to {level:.1f} dB PSNR"
+
+
+def _samples(a: _Row, b: _Row) -> _Finding:
+    before, now = ({s["scheme"]: s["sha256"] for s in row["samples"]} for row in (a, b))
+    changed = sorted(name for name in before | now if before.get(name) != now.get(name))
+    return ("different", ", ".join(changed)) if changed else ("identical", "")
+
+
+_CHECKS: dict[str, Callable[[_Row, _Row], _Finding]] = {
+    "source": _source,
+    "index": _index,
+    "faces": _counted("faces_sha256", "n_detected", "frames with a face", _near_faces),
+    "alignment": _counted("alignment_sha256", "n_written", "frames aligned", _near_alignment),
+    "frames": _counted("frames_sha256", "n_written", "images", _near_frames),
+    "samples": _samples,
+}
+
+
+def _prints(row: _Row) -> list[Mapping[str, Any]]:
+    return row["fingerprints"] or []
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """By how much two clips' fingerprints differ at most; NaN where they cannot be compared.
+
+    Attributes
+    ----------
+    landmark_distance_px, matrix_distance_px : float
+        In pixels of the aligned crop: distance of landmarks, of a corner of the crop.
+    psnr_db : float
+        Of the aligned images; inf where no difference was found.
+    """
+
+    landmark_distance_px: float = float("nan")
+    matrix_distance_px: float = float("nan")
+    psnr_db: float = float("nan")
+
+
+def measure(a: _Row, b: _Row) -> Differences:
+    """Measure by how much the fingerprints of a clip in two manifests differ."""
+    pairs = [
+        (one, other)
+        for one in _prints(a)
+        for other in _prints(b)
+        if one["frame_index"] == other["frame_index"]
+    ]
+    if not pairs or a["crop_px"] != b["crop_px"]:
+        return Differences()
+    size = a["crop_px"]
+    scales = [np.sqrt(abs(np.linalg.det(np.reshape(o["matrix"], (2, 3))[:, :2]))) for o, _ in pairs]
+    apart = [scale * landmark_distance(*pair) for scale, pair in zip(scales, pairs, strict=True)]
+    levels = [psnr(one["projections"], other["projections"], 3 * size**2) for one, other in pairs]
+    return Differences(
+        float(np.max(apart)), max(displacement(*pair, size) for pair in pairs), min(levels)
+    )
+
+
+REPRODUCED = ("identical", "equivalent")
+"""Verdicts that prove a clip."""
+
+
+def describe(rows: Iterable[_Row]) -> str:
+    """Return verdicts as a table to read in a terminal."""
+    rows = sorted(rows, key=lambda row: (-VERDICTS.index(row["verdict"]), row["clip_id"]))
+    counts = Counter(row["verdict"] for row in rows)
+    lines = [", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v]) or "no clip"]
+    width = max((len(row["clip_id"]) for row in rows), default=0)
+    for row in rows:
+        where = f"  from {row['first']}: {row['note']}" if row["first"] else f"  {row['note']}"
+        lines.append(f"  {row['clip_id']:{width}}  {row['verdict']:14}{where}".rstrip())
+    return "\n".join(lines)
+
+
+def explain(published: Mapping[str, Any], recomputed: Mapping[str, Any]) -> str:
+    """Return in words how the making of two manifests differs: code, packages, models."""
+    differences = []
+    for kind, what in (("packages", "version"), ("models", "model")):
+        before, now = published.get(kind, {}), recomputed.get(kind, {})
+        differences += [
+            f"{what} of {name}: {before.get(name, 'none')} published, {now.get(name, 'none')} here"
+            for name in sorted(before | now)
+            if before.get(name) != now.get(name)
+        ]
+    before, now = _codes(published), _codes(recomputed)
+    changed = [stage for stage in now if before.get(stage) != now[stage]]
+    differences += [f"code of {', '.join(changed)}"] if changed else []
+    if not differences:
+        return "Code, packages and models are those of the published manifest."
+    return "Made by other means than the published manifest: " + "; ".join(differences) + "."
+
+
+def _codes(origin: Mapping[str, Any]) -> dict[str, str]:
+    upstream = origin["upstream"]
+    stages = {stage: made["code"] for stage, made in upstream.items() if stage != "sample_apex"}
+    samples = ", ".join(sorted({made["code"] for made in upstream["sample_apex"].values()}))
+    return stages | {"sample_apex": samples, "write_manifest": origin["code"]}
