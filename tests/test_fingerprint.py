@@ -16,6 +16,7 @@ from cmedplan.stages import STAGES, stage_chain, stage_parameters
 WORKFLOW = Path(__file__).parents[1] / "workflow"
 SCRIPTS = WORKFLOW / "scripts"
 MODULES = sorted(SCRIPTS.glob("cmed*/*.py"))
+TABLE_MAKERS = set(STAGES) - {"write_crate"}
 
 
 def after(*stages: str) -> set[str]:
@@ -200,15 +201,15 @@ def test_a_new_column_of_all_rows_changes_every_maker_of_clip_rows(edit: Edit) -
         "cmedprep/schemas.py",
         lambda text: text.replace("CLIP_KEYS = (", 'CLIP_KEYS = (pa.field("x", pa.int8()),', 1),
     )
-    assert changed == set(STAGES)
+    assert changed == TABLE_MAKERS
 
 
-def test_a_new_version_of_the_schemas_changes_every_stage(edit: Edit) -> None:
+def test_a_new_version_of_the_schemas_changes_every_maker_of_tables(edit: Edit) -> None:
     changed = edit(
         "cmedprep/schemas.py",
         lambda text: text.replace('SCHEMA_VERSION = "', 'SCHEMA_VERSION = "9'),
     )
-    assert changed == set(STAGES)
+    assert changed == TABLE_MAKERS
 
 
 def test_a_comment_between_schemas_changes_nothing(edit: Edit) -> None:
@@ -269,7 +270,7 @@ def test_a_parameter_changes_its_stage_and_what_follows_and_nothing_before(
 
 def test_every_parameter_of_the_config_is_read_by_some_stage(config: dict[str, Any]) -> None:
     read = {section for stage in STAGES.values() for section in stage.parameters}
-    assert read == set(config) - {"dataset", "subjects", "output"}
+    assert read == set(config) - {"dataset", "subjects", "output", "verify"}
 
 
 @pytest.mark.parametrize("stage", ["probe_videos", "align_faces", "index_subject"])

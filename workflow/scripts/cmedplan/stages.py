@@ -33,6 +33,7 @@ STAGES = {
     "extract_frames": Stage(after=("align_faces",), parameters=("crop",)),
     "sample_apex": Stage(after=("extract_frames", "index_subject"), parameters=("sampling",)),
     "write_manifest": Stage(after=("sample_apex",)),
+    "write_crate": Stage(after=("write_manifest", "index_clips")),
 }
 
 

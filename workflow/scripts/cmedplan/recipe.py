@@ -1,0 +1,39 @@
+"""What a run was made by, as far as it is known before a job runs, for others to read."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cmedplan.stages import STAGES, stage_chain
+
+
+def run_chains(config: Mapping[str, Any], scripts: Path) -> dict[str, str]:
+    """Return the chain that tables carry when they are up to date.
+
+    By stage, and by stage and scheme (``sample_apex/phase11``) where there is one for each.
+    """
+    chains = {stage: stage_chain(stage, config, scripts) for stage in STAGES}
+    schemes = [scheme["name"] for scheme in config["sampling"]["schemes"]]
+    return chains | {
+        f"sample_apex/{name}": stage_chain("sample_apex", config, scripts, scheme=name)
+        for name in schemes
+    }
+
+
+def run_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a run, without what says where things lie on this machine."""
+    dataset = {key: config["dataset"][key] for key in ("layout", "columns")}
+    stages = {name: config[name] for stage in STAGES.values() for name in stage.parameters}
+    return {"dataset": dataset, "subjects": config["subjects"]} | stages
+
+
+def metadata_facts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return name, size in bytes and SHA-256 of the data set's metadata file."""
+    path = Path(config["dataset"]["root"]) / config["dataset"]["metadata"]
+    content = path.read_bytes()
+    return {
+        "name": path.name,
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
