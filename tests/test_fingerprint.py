@@ -101,11 +101,11 @@ def test_a_module_is_reached_by_the_stages_that_need_it_and_no_others(
 
 @pytest.mark.parametrize("stage", ["probe_videos", "detect_faces", "extract_frames"])
 def test_every_stage_that_decodes_reaches_the_decoder(stage: str) -> None:
-    assert "cmedprep/video.py" in reached(stage)
+    assert "cmedprep/decoding.py" in reached(stage)
 
 
 def test_the_decoder_adds_nothing_to_rerun_beyond_what_follows_decoding() -> None:
-    users = {stage for stage in STAGES if "cmedprep/video.py" in reached(stage)}
+    users = {stage for stage in STAGES if "cmedprep/decoding.py" in reached(stage)}
     assert users <= after("probe_videos")
 
 

@@ -12,7 +12,7 @@ import pytest
 from cmedplan import locks
 from cmedplan.errors import PlanError
 from cmedplan.locks import hold_folder, hold_output
-from cmedplan.output import check_folder, check_writable
+from cmedplan.output import check_folder, check_owner, check_writable
 from tests.conftest import REPOSITORY
 
 
@@ -114,3 +114,13 @@ def test_an_output_folder_that_can_be_made_is_accepted(tmp_path: Path) -> None:
     check_folder(tmp_path / "a" / "b")
     check_writable(tmp_path / "a" / "b")
     assert not (tmp_path / "a").exists()
+
+
+def test_results_of_another_data_set_are_not_taken_for_former_subjects(tmp_path: Path) -> None:
+    (tmp_path / "manifests").mkdir()
+    check_owner(tmp_path, ["Subject_01"])
+    for subject in ("Subject_01", "Subject_02"):
+        (tmp_path / "manifests" / f"{subject}.parquet").touch()
+    check_owner(tmp_path, ["Subject_02", "Subject_03"])
+    with pytest.raises(PlanError, match="none of whom is in it"):
+        check_owner(tmp_path, ["Child_1"])

@@ -43,7 +43,7 @@ from cmedplan.config import complete_config
 from cmedplan.errors import PlanError
 from cmedplan.inventory import files_digest
 from cmedplan.locks import hold_folder, hold_output
-from cmedplan.output import check_folder, check_writable
+from cmedplan.output import check_folder, check_owner, check_writable
 from cmedplan.plan import digest_clips, make_plan
 from cmedplan.stages import stage_chain, stage_parameters
 
@@ -99,6 +99,7 @@ if workflow.is_main_process and hold_folder(Path(".snakemake"), OUTPUT):
 onstart:
     try:
         check_writable(Path(OUTPUT))
+        check_owner(Path(OUTPUT), PLAN.subjects.keys())
         hold_output(Path(OUTPUT))
     except PlanError as error:
         raise WorkflowError(str(error)) from None

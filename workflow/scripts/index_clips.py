@@ -8,12 +8,16 @@ from cmedprep.ledger import list_unprocessed
 from cmedprep.probing import Prober
 from cmedprep.provenance import provenance_of
 from cmedprep.schemas import CLIPS
+from cmedprep.stale import remove_subjects
 from cmedprep.tables import read_rows, write_table
 
 
-def index_clips(config, index, output, provenance):
+def index_clips(config, index, output, provenance, progress):
     """Write one row for each clip of each subject, and for those that belong to none."""
     plan = make_plan(config)
+    schemes = [scheme["name"] for scheme in config["sampling"]["schemes"]]
+    for subject in remove_subjects(Path(output).parent, plan.subjects.keys(), schemes):
+        progress.say(f"removed the results of {subject}, which the data set no longer has")
     indexed = {row["clip_id"]: row for path in index for row in read_rows(Path(path))}
     root = Path(config["dataset"]["root"])
     with Prober(config["limits"]) as prober:
@@ -26,10 +30,11 @@ def index_clips(config, index, output, provenance):
 
 
 if __name__ == "__main__":
-    with logged(snakemake.log[0], "index_clips"):
+    with logged(snakemake.log[0], "index_clips") as progress:
         index_clips(
             config=snakemake.config,
             index=snakemake.input.index,
             output=snakemake.output[0],
-            provenance=provenance_of("index_clips", snakemake.params),
+            provenance=provenance_of("index_clips", snakemake.params, snakemake.input),
+            progress=progress,
         )

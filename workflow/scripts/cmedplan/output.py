@@ -1,6 +1,7 @@
 """Where results go: a folder that can be written, known before the first job starts."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from cmedplan.errors import PlanError
@@ -44,6 +45,32 @@ def check_writable(output: Path) -> None:
                 found=f"no right to write to {folder.absolute()}, or a disk that is only read",
                 remedy="give yourself the right, or set `output` to another folder",
             )
+
+
+def check_owner(output: Path, subjects: Collection[str]) -> None:
+    """Refuse an output folder with the results of another data set, which would be removed.
+
+    Parameters
+    ----------
+    output : Path
+        The folder of all results.
+    subjects : collection of str
+        All subjects of the data set.
+
+    Raises
+    ------
+    PlanError
+        There are manifests, and none of them is of one of the subjects.
+    """
+    there = sorted(path.stem for path in (output / "manifests").glob("*.parquet"))
+    if there and not set(there) & set(subjects):
+        raise PlanError(
+            f"config key `output`: {output}",
+            expected="an empty folder, or one with results of this data set",
+            found=f"results of {', '.join(there[:3])}{' …' * (len(there) > 3)}, none of whom is "
+            "in it; results of subjects that a data set no longer has are removed",
+            remedy="correct `dataset.root`, set `output` to another folder, or remove this one",
+        )
 
 
 def _nearest(path: Path) -> Path:
