@@ -140,4 +140,5 @@ def test_tables_hold_no_date(finished_tiny: Project) -> None:
         footer = pq.read_metadata(path)
         assert footer.metadata.keys() == {b"cmed", b"ARROW:schema"}
         said = footer.created_by.encode() + footer.metadata[b"cmed"]
+        said = re.sub(rb"[0-9a-f]{16,64}", b"", said)  # digests may hold any figures
         assert not re.search(rb"20\d\d-?[01]\d|\d\d:\d\d", said), path
