@@ -7,14 +7,20 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import yaml
+from skimage.data import astronaut
 
 from tests.makers import make_demo
+
+if TYPE_CHECKING:
+    from cmedprep.cascade import FaceFinder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_VIDEOS = REPOSITORY.parent / "shared" / "videos"
@@ -175,3 +181,18 @@ def own_repository(tmp_path: Path) -> Path:
             copy.mkdir(exist_ok=True)
             shutil.copy(source, copy / name)
     return copy
+
+
+@pytest.fixture(scope="session")
+def picture() -> np.ndarray:
+    """A face of 92 x 108 pixels in an image of 320 x 320. Not to be changed."""
+    return np.ascontiguousarray(astronaut()[:320, 60:380])
+
+
+@pytest.fixture(scope="session")
+def finder() -> Iterator["FaceFinder"]:
+    """Finds faces by all ways of looking."""
+    from cmedprep.cascade import FaceFinder  # most tests need no MediaPipe
+
+    with FaceFinder(min_confidence=0.5, max_faces=3) as finder:
+        yield finder

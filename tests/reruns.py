@@ -129,7 +129,7 @@ MODULES = {
     ALL: """
         probe_videos.py cmedplan/atomic.py cmedplan/errors.py cmedplan/fingerprint.py
         cmedplan/inventory.py cmedplan/metadata.py cmedplan/names.py cmedplan/plan.py
-        cmedplan/scan.py cmedprep/containers.py cmedprep/decoding.py cmedprep/digests.py
+        cmedplan/scan.py cmedprep/containers.py cmedprep/decoding.py cmedplan/digests.py
         cmedprep/job.py
         cmedprep/ledger.py cmedprep/probe_worker.py cmedprep/probing.py cmedprep/provenance.py
         cmedprep/tables.py

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cmedplan.atomic import clear_parts, part_of
+from cmedplan.atomic import clear_parts, part_of, write_whole
 from cmedprep.extraction import fresh_folder
 
 
@@ -38,3 +38,11 @@ def test_a_failure_leaves_the_old_folder(tmp_path: Path) -> None:
         (folder / "half.png").rename(folder / "no such folder" / "half.png")
     assert [path.name for path in place.iterdir()] == ["old.png"]
     assert os.listdir(tmp_path) == ["S1"]
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a", "old\n")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(tmp_path / "a", "\udcff")
+    assert (tmp_path / "a").read_text() == "old\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -1,27 +1,13 @@
 """Faces that one look misses are found by others, and what only resembles one is not."""
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 import pytest
-from skimage.data import astronaut
 
 from cmedprep.cascade import STEPS, FaceFinder, same_face, turn_back
 from cmedprep.faces import Face, FaceMesh
 from cmedprep.landmarks import inter_ocular_distance
 from tests.makers import lookalikes
-
-
-@pytest.fixture(scope="module")
-def finder() -> Iterator[FaceFinder]:
-    with FaceFinder(min_confidence=0.5, max_faces=3) as finder:
-        yield finder
-
-
-@pytest.fixture(scope="module")
-def picture() -> np.ndarray:
-    return np.ascontiguousarray(astronaut()[:320, 60:380])
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cmedprep.clips import Source, open_clip
-from cmedprep.digests import digest_file
+from cmedplan.digests import digest_file
+from cmedprep.clips import open_clip
 from tests.makers.make_videos import Kind, pictures, write_video
 
 
@@ -57,7 +57,3 @@ def test_a_video_that_changes_between_its_digest_and_its_last_frame_is_an_error(
         path.unlink()
     with pytest.raises(RuntimeError, match="is not the file that was indexed"):
         list(frames)
-
-
-def test_a_source_is_only_what_open_clip_has_checked(tmp_path: Path, clip: dict[str, Any]) -> None:
-    assert isinstance(open_clip(tmp_path, clip), Source)

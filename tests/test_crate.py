@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 import socket
@@ -26,10 +25,12 @@ from rocrate.rocrate import ROCrate
 from rocrate_validator import services
 from rocrate_validator.models import Severity, ValidationSettings
 
+from cmedplan.atomic import write_whole
 from cmedplan.stages import STAGES
 from cmedprep import crate as crates
-from cmedprep.crate import Source, Table, check_tables, describe_run, list_sources, write_whole
+from cmedprep.crate import Source, Table, check_tables, describe_run, list_sources
 from tests.conftest import REPOSITORY, Project
+from tests.offline import filter_jobs
 
 CRATE = "results/provenance/ro-crate-metadata.json"
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -373,15 +374,7 @@ def test_the_job_that_writes_it_opens_no_socket(
     probe = subprocess.run([*OFFLINE, "true"], capture_output=True, text=True)
     if probe.returncode:
         pytest.skip(f"the kernel cannot forbid sockets here: {probe.stderr[-200:]}")
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\n"
-        "if any('.snakemake/scripts/' in word for word in sys.orig_argv):\n"
-        "    from tests.offline import forbid_sockets\n"
-        "    forbid_sockets(deadly=True)\n"
-        "    print('filtered', file=sys.stderr)\n"
-    )
-    paths = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
-    run = tiny.succeed(CRATE, environment={"PYTHONPATH": paths})
+    run = tiny.succeed(CRATE, environment=filter_jobs(tmp_path))
     assert run.output.count("filtered") == sum(run.jobs.values()) == 1
     assert (tiny.folder / CRATE).read_bytes() == (described.folder / CRATE).read_bytes()
 
@@ -504,11 +497,3 @@ def test_a_run_has_the_name_of_its_tables() -> None:
         return str(run["@id"])
 
     assert name("5" * 64) == name("5" * 64) != name("6" * 64)
-
-
-def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
-    write_whole(tmp_path / "a", "old\n")
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(tmp_path / "a", "\udcff")
-    assert (tmp_path / "a").read_text() == "old\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]

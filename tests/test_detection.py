@@ -1,13 +1,11 @@
 """A clip's face keeps its identity, whoever else appears and whichever look finds it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
-from skimage.data import astronaut
 
 from cmedprep.cascade import FaceFinder
 from cmedprep.detection import detect_clip
@@ -18,17 +16,6 @@ from tests.conftest import REAL_VIDEOS
 from tests.makers import lookalikes
 
 N_FRAMES = 16
-
-
-@pytest.fixture(scope="module")
-def finder() -> Iterator[FaceFinder]:
-    with FaceFinder(min_confidence=0.5, max_faces=3) as finder:
-        yield finder
-
-
-@pytest.fixture(scope="module")
-def picture() -> np.ndarray:
-    return np.ascontiguousarray(astronaut()[:320, 60:380])
 
 
 def detect(images: list[np.ndarray], finder: FaceFinder) -> pa.Table:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
-from skimage.data import astronaut
 
 from cmedprep.faces import DistantFaces, FaceMesh
 from tests.makers.synthetic_face import ClipTruth, Motion, make_portrait, render_frame
@@ -15,11 +14,6 @@ from tests.makers.synthetic_face import ClipTruth, Motion, make_portrait, render
 def finder() -> Iterator[FaceMesh]:
     with FaceMesh(min_confidence=0.5, max_faces=3) as finder:
         yield finder
-
-
-@pytest.fixture(scope="module")
-def picture() -> np.ndarray:
-    return np.ascontiguousarray(astronaut()[:320, 60:380])
 
 
 def test_a_face_is_found_with_its_score_and_box(finder: FaceMesh, picture: np.ndarray) -> None:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 
 from tests import traces
 from tests.conftest import REPOSITORY, Project
+from tests.offline import filter_jobs
 
 OFFLINE = (sys.executable, str(REPOSITORY / "tests" / "offline.py"))
 
@@ -44,15 +44,7 @@ def test_filter_works(family: str) -> None:
 def test_no_job_opens_a_socket(fresh: Project, finished_tiny: Project, tmp_path: Path) -> None:
     # Snakemake itself, which has no picture in hand, asks for a socket when it starts, only to
     # see whether the machine has IPv6 (urllib3 does): it is refused. A job that asks dies.
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\n"
-        "if any('.snakemake/scripts/' in word for word in sys.orig_argv):\n"
-        "    from tests.offline import forbid_sockets\n"
-        "    forbid_sockets(deadly=True)\n"
-        "    print('filtered', file=sys.stderr)\n"
-    )
-    paths = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
-    run = fresh.succeed(prefix=OFFLINE, environment={"PYTHONPATH": paths})
+    run = fresh.succeed(prefix=OFFLINE, environment=filter_jobs(tmp_path))
     assert run.output.count("filtered") == sum(run.jobs.values())
     assert fresh.digests() == finished_tiny.digests()
 

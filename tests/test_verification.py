@@ -175,6 +175,11 @@ def test_a_subject_is_recomputed_and_identical(tiny: Project) -> None:
     after = {n: d for n, d in tiny.digests().items() if not n.startswith("verify/")}
     assert after == {n: d for n, d in before.items() if not n.startswith("images/")}
     assert len(os.listdir(tiny.results / "verify")) == 3
+    # A verdict stands as long as what it is about, and no longer.
+    assert tiny.succeed("--", VERIFY[-1]).idle
+    changed = replace(tiny, config=tiny.config | {"crop": {"size": 64}})
+    planned = changed.succeed("--dry-run", "--", VERIFY[-1]).jobs
+    assert planned == {f"verify_subject {SUBJECT}": 1, f"confirm_subject {SUBJECT}": 1}
 
 
 def test_another_cpu_and_another_config_are_seen_through(

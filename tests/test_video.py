@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 
+from cmedplan.digests import digest_file
 from cmedprep.decoding import VideoError, VideoFacts, probe_video
-from cmedprep.digests import digest_file
 from cmedprep.video import read_frames
 
 FPS = 30

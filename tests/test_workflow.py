@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from cmedplan.digests import digest_file
 from cmedprep import schemas
-from cmedprep.digests import digest_file
 from tests.conftest import REPOSITORY, Project
 
 METADATA = "video_emotion_metadata.csv"

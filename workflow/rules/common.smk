@@ -40,7 +40,9 @@ SCRIPTS = find_scripts()
 sys.path.insert(0, str(SCRIPTS))
 
 from cmedplan.config import complete_config
+from cmedplan.digests import digest_file
 from cmedplan.errors import PlanError
+from cmedplan.fingerprint import code_fingerprint
 from cmedplan.inventory import files_digest
 from cmedplan.locks import hold_folder, hold_output
 from cmedplan.output import check_folder, check_owner, check_writable
@@ -88,6 +90,12 @@ def verify_reference(wildcards):
     named = config["verify"]["reference"]
     path = Path(named or f"{OUTPUT}/manifests")
     return str(path if path.suffix == ".parquet" else path / f"{wildcards.subject}.parquet")
+
+
+def reference_digest(wildcards):
+    """Return the checksum of the manifest that is to be verified, or None without one."""
+    path = Path(verify_reference(wildcards))
+    return digest_file(path) if path.is_file() else None
 
 
 # Held until this process ends; the jobs that parse this file again have no part in it.

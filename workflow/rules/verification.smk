@@ -14,6 +14,12 @@ rule verify_subject:
         "../../envs/cmed.yaml"
     threads: workflow.cores or 1
     params:
+        # Its result is of these files, this manifest, and this code, and of no later ones.
+        chain=stage_chain("write_manifest", config, SCRIPTS),
+        code=code_fingerprint(SCRIPTS / "verify_subject.py"),
+        files=videos_digest,
+        rows=rows_digest,
+        published=reference_digest,
         reference=verify_reference,
         snakefile=str(SCRIPTS.parent / "Snakefile"),
     script:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cmedprep.crate import check_tables, describe_run, list_sources, read_facts, write_whole
+from cmedplan.atomic import write_whole
+from cmedprep.crate import check_tables, describe_run, list_sources, read_facts
 from cmedprep.job import logged
 
 

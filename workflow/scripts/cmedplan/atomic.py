@@ -3,6 +3,7 @@
 They are made under another name, hidden, beside their place, and renamed when they are complete.
 """
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -27,3 +28,17 @@ def clear_parts(path: Path) -> None:
                 shutil.rmtree(sibling, ignore_errors=True)
             else:
                 sibling.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file, as UTF-8, that appears whole or not at all."""
+    clear_parts(path)
+    part = part_of(path)
+    try:
+        with open(part, "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

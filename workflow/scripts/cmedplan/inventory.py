@@ -7,14 +7,14 @@ differs from the record is read and compared by checksum, and the others are tak
 So a video that was touched, or copied anew, reruns nothing.
 """
 
-import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cmedplan.atomic import clear_parts, part_of
+from cmedplan.atomic import write_whole
+from cmedplan.digests import digest_file
 from cmedplan.plan import PlannedClip, digest_clips
 
 
@@ -87,18 +87,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:
-    part = part_of(path)
-    try:
-        clear_parts(path)
-        part.write_text(json.dumps(record, sort_keys=True), encoding="utf-8")
-        os.replace(part, path)
-    except OSError:  # A record that cannot be written costs time, and nothing else.
-        return
+    with suppress(OSError):  # A record that cannot be written costs time, and nothing else.
+        write_whole(path, json.dumps(record, sort_keys=True))
 
 
 def _checksum(path: Path) -> str | None:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest_file(path)
     except OSError:
         return None

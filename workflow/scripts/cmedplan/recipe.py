@@ -1,10 +1,10 @@
 """What a run was made by, as far as it is known before a job runs, for others to read."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cmedplan.digests import digest_file
 from cmedplan.stages import STAGES, stage_chain
 
 
@@ -31,9 +31,4 @@ def run_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
 def metadata_facts(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return name, size in bytes and SHA-256 of the data set's metadata file."""
     path = Path(config["dataset"]["root"]) / config["dataset"]["metadata"]
-    content = path.read_bytes()
-    return {
-        "name": path.name,
-        "size": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
+    return {"name": path.name, "size": path.stat().st_size, "sha256": digest_file(path)}

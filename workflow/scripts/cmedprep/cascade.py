@@ -30,7 +30,7 @@ how scores and meshes of faces and of patterns lie apart.
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from types import TracebackType
+from typing import Self
 
 import cv2
 import numpy as np
@@ -41,11 +41,11 @@ from cmedprep.landmarks import eye_centres, inter_ocular_distance
 STEPS = ("direct", "padded", "full_range", "rotated")
 """The ways of looking, in the order in which they are tried."""
 
-_SURE_AT_ONCE = 0.85
-_SURE = 0.75
+_SURE_AT_ONCE = 0.85  # of the direct look
+_SURE = 0.75  # of the first closer look
 _LARGE = 0.2  # of the image's longer side
 _PADDING = 0.25  # of the image's sides, on each side
-_TURNED_SCORE = 0.8
+_TURNED_SCORE = 0.8  # of a face that only the turned image shows
 _WINDOW_PX = 192
 _WINDOWS = (1.5, 3.5)  # of the face's size
 _AGREEMENT = 0.2  # of the distance between the eyes
@@ -72,15 +72,10 @@ class FaceFinder:
         self._mesh = self._open.enter_context(FaceMesh(min_confidence, max_faces))
         self._distant = self._open.enter_context(DistantFaces(min_confidence))
 
-    def __enter__(self) -> "FaceFinder":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._open.close()
 
     def find(self, image: np.ndarray, expected: Iterable[Face] = ()) -> list[Face]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from cmedplan.digests import digest_file
 from cmedprep.decoding import VideoError
-from cmedprep.digests import digest_file
 from cmedprep.tables import read_rows
 from cmedprep.video import Frame, read_frames
 

@@ -9,7 +9,6 @@ equal crates; only the versions of Python and of Snakemake are those that wrote 
 
 import hashlib
 import json
-import os
 import platform
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from urllib.parse import quote
 
 import pyarrow.parquet as pq
 
-from cmedplan.atomic import clear_parts, part_of
+from cmedplan.digests import digest_file
 from cmedprep.tables import read_provenance, read_rows
 
 if TYPE_CHECKING:
@@ -117,12 +116,10 @@ class Source:
 def read_facts(results: Path, path: Path) -> Table:
     """Measure a table of the run that wrote into the folder `results`."""
     provenance = read_provenance(path)
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Table(
         name=path.relative_to(results).as_posix(),
         size=path.stat().st_size,
-        sha256=digest,
+        sha256=digest_file(path),
         rows=pq.read_metadata(path).num_rows,
         provenance=provenance,
     )
@@ -226,20 +223,6 @@ def describe_run(
     crate.root_dataset["mentions"] = run
     text = json.dumps(crate.metadata.generate(), indent=1, sort_keys=True, ensure_ascii=False)
     return f"{text}\n"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file that appears whole or not at all."""
-    clear_parts(path)
-    part = part_of(path)
-    try:
-        with open(part, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _new_crate() -> "ROCrate":

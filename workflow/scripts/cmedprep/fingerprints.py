@@ -52,11 +52,12 @@ def fingerprint_clip(frames: pa.Table, results: Path) -> list[dict[str, Any]]:
         path = results / frames["image"][row].as_py()
         data = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(data).hexdigest() != frames["sha256"][row].as_py():
+            table = results / "frames" / f"{frames['subject'][row].as_py()}.parquet"
             raise RuntimeError(
                 f"{path} should be the image that `frames` lists, and is "
                 f"{'another' if data else 'not there'}: it was changed or removed after it had "
-                f"been made. Remove {results / 'frames'}/{Path(frames['subject'][row].as_py())}"
-                ".parquet and run the workflow again, which makes all images of the subject anew."
+                f"been made. Remove {table} and run the workflow again, which makes all images of "
+                "the subject anew."
             )
         projections = project(_decode(data)).tolist()
         matrix = matrices[row].tolist()

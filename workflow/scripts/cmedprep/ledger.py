@@ -34,9 +34,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cmedplan.digests import digest_file
 from cmedplan.plan import PROCESSABLE, PlannedClip, parse_apex
 from cmedprep.decoding import VideoError
-from cmedprep.digests import digest_file
 from cmedprep.probing import Prober
 
 _VIDEO_FACTS = (

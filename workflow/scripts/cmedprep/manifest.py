@@ -1,6 +1,6 @@
 """Sum up what became of a clip."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from cmedprep.fingerprints import fingerprint_clip, with_landmarks
 from cmedprep.landmarks import inter_ocular_distance
 from cmedprep.schemas import RESIDUALS, SCHEMA_VERSION
-from cmedprep.tables import digest_rows, to_array
+from cmedprep.tables import digest_rows, iterate_clips, to_array
 
 GRADES = (("A", 1.0, 0.95, 0.25, 0.75), ("B", 0.9, 0.75, 0.6, 1.5))
 """Grade; least share of frames written, and of these stabilised; most jitter and drift in px."""
@@ -86,11 +86,20 @@ def grade_clip(row: Mapping[str, Any]) -> str | None:
     return "C"
 
 
-def sum_up_faces(faces: pa.Table, fingerprints: list[dict[str, Any]]) -> dict[str, Any]:
+def sum_up_clips(
+    table: str | Path, sum_up: Callable[[pa.Table], dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return what a function says of the rows of each clip of a table."""
+    return {clip_id: sum_up(rows) for clip_id, rows in iterate_clips(Path(table))}
+
+
+def sum_up_faces(faces: pa.Table, written: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Count faces, and measure their size, in a clip's rows of `schemas.FACES`.
 
-    The clip's fingerprints, of `sum_up_frames`, get their landmarks.
+    The fingerprints of its images, which `sum_up_frames` has taken for each clip that has any,
+    get their landmarks.
     """
+    fingerprints = written.get(faces["clip_id"][0].as_py(), {}).get("fingerprints", [])
     distances = inter_ocular_distance(to_array(faces["landmarks"], (-1, 3)))
     seen = ~np.isnan(distances)
     return {

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cmedplan.digests import digest_file
 from cmedplan.fingerprint import code_fingerprint
-from cmedprep.digests import digest_file
 from cmedprep.schemas import SCHEMA_VERSION
 from cmedprep.tables import read_provenance
 
@@ -46,10 +46,20 @@ def provenance_of(stage: str, params: Any, inputs: Iterable[str]) -> dict[str, A
     }
 
 
-def origin_of(table: Path) -> dict[str, Any]:
-    """Return which code and parameters a table says it was made by."""
-    provenance = read_provenance(table)
-    return {"code": provenance["code"], "parameters": provenance["parameters"]}
+def upstream_of(tables: Iterable[Path]) -> dict[str, Any]:
+    """Return by which code and parameters some tables say they were made, by stage.
+
+    Samples are by stage and scheme.
+    """
+    upstream: dict[str, Any] = {}
+    for table in tables:
+        made = read_provenance(table)
+        origin = {"code": made["code"], "parameters": made["parameters"]}
+        if made["stage"] == "sample_apex":
+            upstream.setdefault("sample_apex", {})[table.parent.name] = origin
+        else:
+            upstream[made["stage"]] = origin
+    return upstream
 
 
 def _place(table: Path) -> str:

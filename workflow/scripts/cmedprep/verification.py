@@ -27,6 +27,9 @@ from cmedprep.fingerprints import displacement, landmark_distance, psnr
 VERDICTS = ("identical", "equivalent", "different", "source_differs", "missing")
 """From best to worst."""
 
+REPRODUCED = ("identical", "equivalent")
+"""Verdicts that prove a clip."""
+
 STAGES = ("source", "index", "faces", "alignment", "frames", "samples")
 
 LANDMARK_TOLERANCE_PX = 0.25
@@ -44,6 +47,26 @@ _INDEX_COLUMNS = (
 _Row = Mapping[str, Any]
 _Finding = tuple[str, str]
 _Nearness = tuple[bool, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """By how much two clips' fingerprints differ at most; NaN where they cannot be compared.
+
+    Attributes
+    ----------
+    landmark_distance_px, matrix_distance_px : float
+        In pixels of the aligned crop: distance of landmarks, of a corner of the crop.
+    psnr_db : float
+        Of the aligned images; inf where no difference was found.
+    """
+
+    landmark_distance_px: float = float("nan")
+    matrix_distance_px: float = float("nan")
+    psnr_db: float = float("nan")
+
+
+_Check = Callable[[_Row, _Row, Differences], _Finding]
 
 
 def compare_manifests(
@@ -76,7 +99,8 @@ def compare_clips(published: _Row | None, recomputed: _Row | None) -> dict[str, 
         where = "published" if published is None else "recomputed"
         note = f"the {where} manifest has no such clip"
         return keys | nothing | numbers | {"verdict": "missing", "first": None, "note": note}
-    findings = {stage: check(published, recomputed) for stage, check in _CHECKS.items()}
+    apart = measure(published, recomputed)
+    findings = {stage: check(published, recomputed, apart) for stage, check in _CHECKS.items()}
     if findings["source"][0] == "source_differs":
         findings = {"source": findings["source"]}
     verdicts = {stage: verdict for stage, (verdict, _) in findings.items()}
@@ -89,7 +113,7 @@ def compare_clips(published: _Row | None, recomputed: _Row | None) -> dict[str, 
         | numbers
         | {
             name: value
-            for name, value in asdict(measure(published, recomputed)).items()
+            for name, value in asdict(apart).items()
             if worst != "source_differs" and not np.isnan(value)
         }
         | {"verdict": worst, "first": first, "note": findings[first][1] if first else ""}
@@ -101,7 +125,7 @@ def worst_verdict(rows: Iterable[_Row]) -> str:
     return max((row["verdict"] for row in rows), key=VERDICTS.index, default="identical")
 
 
-def _source(a: _Row, b: _Row) -> _Finding:
+def _source(a: _Row, b: _Row, _: Differences) -> _Finding:
     if a["sha256"] == b["sha256"]:
         return "identical", ""
     for row, name in ((a, "published"), (b, "recomputed")):
@@ -110,7 +134,7 @@ def _source(a: _Row, b: _Row) -> _Finding:
     return "source_differs", f"SHA-256 {a['sha256'][:12]}… published, {b['sha256'][:12]}… here"
 
 
-def _index(a: _Row, b: _Row) -> _Finding:
+def _index(a: _Row, b: _Row, _: Differences) -> _Finding:
     changed = [name for name in _INDEX_COLUMNS if a[name] != b[name]]
     if not changed:
         return "identical", ""
@@ -118,11 +142,11 @@ def _index(a: _Row, b: _Row) -> _Finding:
 
 
 def _counted(
-    digest: str, count: str, what: str, near: Callable[[_Row, _Row], _Nearness]
-) -> Callable[[_Row, _Row], _Finding]:
+    digest: str, count: str, what: str, near: Callable[[Differences], _Nearness]
+) -> _Check:
     """Return a check of a stage with a digest, a count, and a measure of nearness."""
 
-    def check(a: _Row, b: _Row) -> _Finding:
+    def check(a: _Row, b: _Row, apart: Differences) -> _Finding:
         if a[digest] == b[digest]:
             return "identical", ""
         if a[count] != b[count]:
@@ -131,34 +155,34 @@ def _counted(
             return "different", f"{what}: others"
         if not _prints(a):
             return "different", "no frame to compare by"
-        close, note = near(a, b)
+        close, note = near(apart)
         return ("equivalent" if close else "different"), note
 
     return check
 
 
-def _near_faces(a: _Row, b: _Row) -> _Nearness:
-    distance = measure(a, b).landmark_distance_px
+def _near_faces(apart: Differences) -> _Nearness:
+    distance = apart.landmark_distance_px
     return distance <= LANDMARK_TOLERANCE_PX, f"landmarks up to {distance:.4f} px apart"
 
 
-def _near_alignment(a: _Row, b: _Row) -> _Nearness:
-    distance = measure(a, b).matrix_distance_px
+def _near_alignment(apart: Differences) -> _Nearness:
+    distance = apart.matrix_distance_px
     return distance <= MATRIX_TOLERANCE_PX, f"transforms up to {distance:.4f} px apart"
 
 
-def _near_frames(a: _Row, b: _Row) -> _Nearness:
-    level = measure(a, b).psnr_db
+def _near_frames(apart: Differences) -> _Nearness:
+    level = apart.psnr_db
     return level >= LEAST_PSNR_DB, f"images down to {level:.1f} dB PSNR"
 
 
-def _samples(a: _Row, b: _Row) -> _Finding:
+def _samples(a: _Row, b: _Row, _: Differences) -> _Finding:
     before, now = ({s["scheme"]: s["sha256"] for s in row["samples"]} for row in (a, b))
     changed = sorted(name for name in before | now if before.get(name) != now.get(name))
     return ("different", ", ".join(changed)) if changed else ("identical", "")
 
 
-_CHECKS: dict[str, Callable[[_Row, _Row], _Finding]] = {
+_CHECKS: dict[str, _Check] = {
     "source": _source,
     "index": _index,
     "faces": _counted("faces_sha256", "n_detected", "frames with a face", _near_faces),
@@ -170,23 +194,6 @@ _CHECKS: dict[str, Callable[[_Row, _Row], _Finding]] = {
 
 def _prints(row: _Row) -> list[Mapping[str, Any]]:
     return row["fingerprints"] or []
-
-
-@dataclass(frozen=True, slots=True)
-class Differences:
-    """By how much two clips' fingerprints differ at most; NaN where they cannot be compared.
-
-    Attributes
-    ----------
-    landmark_distance_px, matrix_distance_px : float
-        In pixels of the aligned crop: distance of landmarks, of a corner of the crop.
-    psnr_db : float
-        Of the aligned images; inf where no difference was found.
-    """
-
-    landmark_distance_px: float = float("nan")
-    matrix_distance_px: float = float("nan")
-    psnr_db: float = float("nan")
 
 
 def measure(a: _Row, b: _Row) -> Differences:
@@ -206,10 +213,6 @@ def measure(a: _Row, b: _Row) -> Differences:
     return Differences(
         float(np.max(apart)), max(displacement(*pair, size) for pair in pairs), min(levels)
     )
-
-
-REPRODUCED = ("identical", "equivalent")
-"""Verdicts that prove a clip."""
 
 
 def describe(rows: Iterable[_Row]) -> str:

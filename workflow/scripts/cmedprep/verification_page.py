@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from cmedplan.atomic import part_of
+from cmedplan.atomic import write_whole
 from cmedprep.verification import (
     LANDMARK_TOLERANCE_PX,
     LEAST_PSNR_DB,
@@ -96,9 +96,7 @@ def render_page(
         matrix=MATRIX_TOLERANCE_PX,
         psnr=LEAST_PSNR_DB,
     )
-    part = part_of(path)
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_whole(path, text)
 
 
 def _row(row: Mapping[str, Any]) -> str:
