@@ -21,7 +21,8 @@ unexport VIRTUAL_ENV
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: run test verify setup demo check format benchmark-alignment benchmark-detection envs docs-reruns clean
+.PHONY: run test verify setup demo check format benchmark-alignment benchmark-detection benchmark-apex \
+	benchmark-flow benchmark-repeats envs docs-reruns clean
 .DELETE_ON_ERROR:
 
 run: demo
@@ -30,7 +31,7 @@ run: demo
 	@$(BIN)/python workflow/scripts/summarise_run.py $(RESULTS)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
 verify: setup
 	@test -n "$(SUBJECT)" || { echo "Say which subject: make verify SUBJECT=Subject_01"; exit 1; }
@@ -62,6 +63,15 @@ benchmark-alignment: setup
 
 benchmark-detection: setup
 	$(BIN)/python benchmarks/detection.py
+
+benchmark-apex: setup
+	$(BIN)/python benchmarks/apex.py
+
+benchmark-flow: setup
+	$(BIN)/python benchmarks/flow.py
+
+benchmark-repeats: setup
+	$(BIN)/python benchmarks/repeats.py
 
 envs: setup
 	$(BIN)/python envs/make_environment.py

@@ -17,26 +17,34 @@ RULES = {
     "detect_faces": "faces",
     "align_faces": "align",
     "extract_frames": "frames",
+    "spot_apex": "expression",
     "sample_apex": "samples",
+    "measure_motion": "motion",
     "write_manifest": "manifest",
+    "make_splits": "splits",
 }
-"""The rules of a plain run, each with its heading in the table."""
+"""The rules of a run, each with its heading in the table."""
+
+ONCE = ("index_clips", "make_splits")
+"""Those that run once for the whole data set."""
 
 NOTHING: tuple[str, ...] = ()
 ALL = tuple(RULES)
-LEDGER = ("index_subject", "index_clips", "sample_apex", "write_manifest")
-FACES = ("detect_faces", "align_faces", "extract_frames", "sample_apex", "write_manifest")
-ALIGNMENT, FRAMES, SAMPLES, MANIFEST = FACES[1:], FACES[2:], FACES[3:], FACES[4:]
+MANIFEST = ("write_manifest", "make_splits")
+SAMPLES, MOTION = ("sample_apex", *MANIFEST), ("measure_motion", *MANIFEST)
+APEXES = ("sample_apex", *MOTION)
+EXPRESSION = ("spot_apex", *APEXES)
+FRAMES = ("extract_frames", *EXPRESSION)
+ALIGNMENT = ("align_faces", *FRAMES)
+FACES = ("detect_faces", *ALIGNMENT)
+LEDGER = ("index_subject", "index_clips", *APEXES)
 
 EVERY, ITS, NEW, ONE_SCHEME, NOBODY = "all", "its own", "the new one", "all, one scheme", "none"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A change, the subjects that it concerns, and the rules that rerun for them.
-
-    `index_clips` runs once for the whole data set.
-    """
+    """A change, the subjects that it concerns, and the rules that rerun for them."""
 
     change: str
     subjects: str
@@ -59,7 +67,7 @@ DATA = {
     ),
     "rows_rewritten": Row("the CSV written with other quotes and line ends", NOBODY, NOTHING),
     "subject_new": Row("a new subject", NEW, ALL),
-    "subject_removed": Row("a subject removed", NOBODY, ("index_clips",)),
+    "subject_removed": Row("a subject removed", NOBODY, ONCE),
 }
 """Changes of the data set."""
 
@@ -68,7 +76,7 @@ CONFIG = {
     "order": Row("the order of the keys", NOBODY, NOTHING),
     "scheme_new": Row("a sampling scheme added", ONE_SCHEME, SAMPLES),
     "scheme_removed": Row("a sampling scheme removed", EVERY, MANIFEST),
-    "subject_left_out": Row("a subject left out", NOBODY, ("index_clips",)),
+    "subject_left_out": Row("a subject left out", NOBODY, ONCE),
     "place": Row("where things are and how they are called", NOBODY, NOTHING),
     "headers": Row("other headers in the CSV, named in the config", NOBODY, NOTHING),
     "output": Row("another folder for results", EVERY, ALL),
@@ -102,6 +110,7 @@ KEYS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "limits.memory_mb": (2048, ALL),
     "limits.megapixels": (10, ALL),
     "limits.frames": (1000, ALL),
+    "apex.missing": ("motion", LEDGER),
     "apex.out_of_range": ("clamp", LEDGER),
     "labels.three_class": ({"Happy": "joy", "No_Emotion": None}, LEDGER),
     "labels.without_expression": ("Happy", LEDGER),
@@ -116,12 +125,18 @@ KEYS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "crop.size": (112, FRAMES),
     "crop.format": ("jpeg", FRAMES),
     "crop.quality": (80, FRAMES),
-    "sampling.without_apex": ("skip", SAMPLES),
+    "images": ("parquet", FRAMES),
+    "sampling.without_apex": ("skip", APEXES),
     "sampling.schemes[0].slots": (9, SAMPLES),
     "sampling.schemes[0].name": ("renamed", SAMPLES),
     "sampling.schemes[1].radius": (4, SAMPLES),
     "sampling.schemes[1].boundary": ("shrink", SAMPLES),
+    "sampling.schemes[1].frames": ("distinct", SAMPLES),
+    "sampling.schemes[1].spacing": ("phase", SAMPLES),
     "sampling.schemes[2].method": ("phase", SAMPLES),
+    "motion.methods": (["farneback"], MOTION),
+    "splits.folds": (3, ("make_splits",)),
+    "splits.seeds": ([1, 2], ("make_splits",)),
 }
 """Every other key, another value, and the rules that rerun, for all subjects."""
 
@@ -136,7 +151,7 @@ MODULES = {
         """,
     LEDGER: "index_subject.py",
     ("index_clips",): "index_clips.py",
-    ("index_clips", "write_manifest"): "cmedprep/stale.py",
+    ("index_clips", *MANIFEST): "cmedprep/stale.py",
     FACES: """
         detect_faces.py cmedprep/cascade.py cmedprep/clips.py cmedprep/detection.py
         cmedprep/faces.py cmedprep/following.py cmedprep/landmarks.py cmedprep/video.py
@@ -146,8 +161,20 @@ MODULES = {
         cmedprep/pose.py cmedprep/reference.py cmedprep/skin.py cmedprep/smoothing.py
         cmedprep/stabilise.py cmedprep/texture.py cmedprep/tracks.py cmedprep/views.py
         """,
-    FRAMES: "extract_frames.py cmedprep/crops.py cmedprep/extraction.py",
-    SAMPLES: "sample_apex.py cmedprep/samples.py cmedprep/sampling.py",
+    FRAMES: """
+        extract_frames.py cmedprep/crops.py cmedprep/extraction.py cmedprep/images.py
+        cmedprep/repeats.py
+        """,
+    EXPRESSION: """
+        spot_apex.py cmedprep/expression.py cmedprep/pulses.py cmedprep/regions.py
+        cmedprep/spotting.py
+        """,
+    APEXES: "cmedprep/apexes.py",
+    SAMPLES: """
+        sample_apex.py cmedprep/interpolation.py cmedprep/samples.py cmedprep/sampling.py
+        """,
+    MOTION: "measure_motion.py cmedprep/apex_motion.py cmedprep/flow.py",
+    ("make_splits",): "make_splits.py cmedprep/splits.py",
     MANIFEST: "write_manifest.py cmedprep/fingerprints.py cmedprep/manifest.py",
     NOTHING: """
         cmedplan/__init__.py cmedplan/config.py cmedplan/locks.py cmedplan/output.py
@@ -195,7 +222,8 @@ def page() -> str:
         "# What reruns",
         "",
         "Made from the table that `tests/test_rerun_matrix.py` holds Snakemake to: exactly these",
-        "rules rerun, of exactly these subjects. `clips` runs once for the whole data set.",
+        "rules rerun, of exactly these subjects. `clips` and `splits` run once for the whole data",
+        "set, `motion` where it is switched on.",
         "`make docs-reruns` writes this page; a new key or module without a line fails a test.",
         *_table("data set", (_with_keys(name, row) for name, row in DATA.items())),
         *_table("config", (_with_keys(name, row) for name, row in CONFIG.items())),

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cmedplan.atomic import clear_parts, part_of, write_whole
-from cmedprep.extraction import fresh_folder
+from cmedplan.atomic import clear_parts, fresh_folder, part_of, write_whole
 
 
 def test_remnants_of_a_path_are_cleared_and_no_others(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cmedprep.crops import crop_face, encode, low_pass
+from cmedprep.crops import crop_face, low_pass
+from cmedprep.images import encode
 
 Array = npt.NDArray[np.float64]
 SIZE = 96

@@ -9,7 +9,10 @@ from cmedprep import ledger, schemas
 from tests.conftest import REPOSITORY
 
 OUTPUTS = (REPOSITORY / "docs" / "outputs.md").read_text()
-TABLES = ("VIDEOS", "INDEX", "CLIPS", "FACES", "ALIGNMENT", "FRAMES", "SAMPLES", "MANIFEST")
+TABLES = (
+    *("VIDEOS", "INDEX", "CLIPS", "FACES", "ALIGNMENT", "FRAMES_WITH_IMAGES", "EXPRESSION"),
+    *("SAMPLES_WITH_IMAGES", "MOTION", "MANIFEST", "SPLITS"),
+)
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -29,7 +29,7 @@ def after(*stages: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def config() -> dict[str, Any]:
-    config: dict[str, Any] = {"dataset": {"root": "CMED"}}
+    config: dict[str, Any] = {"dataset": {"root": "CMED"}, "motion": {"methods": ["dis"]}}
     complete_config(config, WORKFLOW / "schemas/config.schema.yaml")
     return config
 
@@ -85,10 +85,19 @@ def reached(stage: str) -> set[str]:
         ("alignment", {"align_faces"}),
         ("stabilise", {"align_faces"}),
         ("crops", {"extract_frames"}),
+        ("repeats", {"extract_frames"}),
+        ("spotting", {"spot_apex", "measure_motion"}),
+        ("interpolation", {"sample_apex"}),
+        ("apexes", {"sample_apex", "measure_motion"}),
+        ("flow", {"measure_motion"}),
+        ("splits", {"make_splits"}),
         ("extraction", {"extract_frames"}),
         ("cascade", {"detect_faces"}),
-        ("landmarks", {"detect_faces", "align_faces", "write_manifest"}),
-        ("geometry", {"align_faces", "extract_frames"}),
+        (
+            "landmarks",
+            {"detect_faces", "align_faces", "spot_apex", "measure_motion", "write_manifest"},
+        ),
+        ("geometry", {"align_faces", "extract_frames", "spot_apex", "measure_motion"}),
         ("manifest", {"write_manifest"}),
         ("ledger", {"probe_videos", "index_subject", "index_clips"}),
     ],
@@ -178,7 +187,10 @@ def test_a_newly_imported_module_is_followed(edit: Edit) -> None:
         ("FACES", {"detect_faces"}),
         ("ALIGNMENT", {"align_faces"}),
         ("FRAMES", {"extract_frames"}),
+        ("EXPRESSION", {"spot_apex", "measure_motion"}),
         ("SAMPLES", {"sample_apex"}),
+        ("MOTION", {"measure_motion"}),
+        ("SPLITS", {"make_splits"}),
         ("MANIFEST", {"write_manifest"}),
     ],
 )
@@ -250,7 +262,9 @@ def old(config: dict[str, Any]) -> dict[str, str]:
         ("detection", "max_faces", 1, {"detect_faces"}),
         ("alignment", "max_gap", 0, {"align_faces"}),
         ("crop", "size", 96, {"extract_frames"}),
-        ("sampling", "without_apex", "skip", {"sample_apex"}),
+        ("sampling", "without_apex", "skip", {"sample_apex", "measure_motion"}),
+        ("motion", "methods", ["tvl1"], {"measure_motion"}),
+        ("splits", "folds", 3, {"make_splits"}),
         ("dataset", "root", "elsewhere", set()),
     ],
 )

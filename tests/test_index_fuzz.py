@@ -129,11 +129,24 @@ def probed(clip: PlannedClip, drawn: Mapping[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("layout", ["subjects", "flat"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    content=metadata, tree=trees, drawn=facts, out_of_range=st.sampled_from(["exclude", "clamp"])
+    content=metadata,
+    tree=trees,
+    drawn=facts,
+    rules=st.fixed_dictionaries(
+        {
+            "missing": st.sampled_from(["exclude", "motion"]),
+            "out_of_range": st.sampled_from(["exclude", "clamp", "motion"]),
+        }
+    ),
 )
-@example(as_csv([("S1", "../a.mp4", "Happy", "1")], ";", "\r\n", "\ufeff", 1), [], {}, "clamp")
+@example(
+    as_csv([("S1", "../a.mp4", "Happy", "1")], ";", "\r\n", "\ufeff", 1),
+    [],
+    {},
+    {"missing": "exclude", "out_of_range": "clamp"},
+)
 def test_a_data_set_gives_whole_tables_or_one_clear_error(
-    layout: str, content: bytes, tree: Any, drawn: dict[str, Any], out_of_range: str
+    layout: str, content: bytes, tree: Any, drawn: dict[str, Any], rules: dict[str, str]
 ) -> None:
     with TemporaryDirectory() as name:
         root, outside = Path(name) / "root", Path(name) / "outside"
@@ -180,7 +193,7 @@ def test_a_data_set_gives_whole_tables_or_one_clear_error(
         drawn = {"video_status": "ok"} | drawn
         videos = [probed(clip, drawn) for clip in clips]
         index = [
-            ledger.assess_clip(clip, video, out_of_range, LABELS)
+            ledger.assess_clip(clip, video, rules, LABELS)
             for clip, video in zip(clips, videos, strict=True)
         ]
         assert {row["status"] for row in index} <= STATUSES

@@ -60,14 +60,16 @@ def assess(
     apex: str = "12",
     emotion: str = "Happy",
     out_of_range: str = "exclude",
+    missing: str = "exclude",
     facts: dict[str, Any] = FACTS,
     **changes: Any,
 ) -> dict[str, Any]:
-    row = assess_clip(planned(apex, emotion, **changes), facts, out_of_range, LABELS)
+    rules = {"missing": missing, "out_of_range": out_of_range}
+    row = assess_clip(planned(apex, emotion, **changes), facts, rules, LABELS)
     pa.Table.from_pylist([row], schema=INDEX).validate(full=True)
     assert set(row) == set(INDEX.names)
     assert bool(row["reason"]) or row["status"] == "ok"
-    assert (row["apex_frame"] is None) == (row["apex_source"] is None)
+    assert (row["apex_frame"] is None) == (row["apex_source"] in (None, "motion"))
     return row
 
 
@@ -116,6 +118,26 @@ def test_an_apex_outside_the_video_is_excluded_or_clamped_and_recorded_as_such(
     kept = assess(cell, out_of_range="clamp")
     assert (kept["status"], kept["apex_frame"], kept["apex_source"]) == ("ok", clamped, "clamped")
     assert f"clamped to {clamped}" in kept["reason"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "rule"), [("", "missing"), ("n/a", "missing"), ("-1", "out_of_range")]
+)
+def test_an_apex_that_cannot_be_used_is_left_to_the_motion_where_the_config_says_so(
+    cell: str, rule: str
+) -> None:
+    row = assess(cell, **{rule: "motion"})
+    assert (row["status"], row["apex_frame"], row["apex_source"]) == ("ok", None, "motion")
+    assert row["reason"].endswith("that of the motion is taken")
+    (other,) = {"missing", "out_of_range"} - {rule}
+    assert assess(cell, **{other: "motion"})["status"] != "ok"
+
+
+def test_what_is_left_to_the_motion_changes_no_other_apex() -> None:
+    left = {"missing": "motion", "out_of_range": "motion"}
+    assert assess("12", **left)["apex_source"] == "annotated"
+    assert assess("x", **left)["status"] == "apex_invalid"
+    assert assess("", "No_Emotion", **left)["apex_source"] is None
 
 
 def test_an_apex_too_large_for_the_table_is_out_of_range_and_not_invalid() -> None:

@@ -11,12 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from cmedprep import stale
-from cmedprep.crops import SUFFIXES
-from cmedprep.stale import remove_schemes, remove_subjects
+from cmedprep.images import SUFFIXES
+from cmedprep.stale import remove_parts, remove_subjects
 from tests.conftest import REPOSITORY, Project
 
 METADATA = "video_emotion_metadata.csv"
 SCHEMES = ("phase11", "window5", "keyframes")
+PARTS = {"samples": SCHEMES, "motion": ()}
+FEWER = {"samples": ("phase11", "keyframes"), "motion": ()}
+ONE = {"samples": ("keyframes",), "motion": ()}
 HEX = "0123456789ab"
 
 
@@ -45,19 +48,19 @@ def without(before: dict[str, bytes | None], word: str) -> dict[str, bytes | Non
 
 def test_nothing_is_left_of_a_removed_subject_and_the_others_keep_all(results: Path) -> None:
     before = tree(results)
-    assert remove_subjects(results, ["Subject_01"], SCHEMES) == ["Subject_02"]
+    assert remove_subjects(results, ["Subject_01"], PARTS) == ["Subject_02"]
     assert tree(results) == without(before, "Subject_02")
 
 
 def test_nothing_is_removed_while_all_subjects_are_there(results: Path) -> None:
     before = tree(results)
-    assert remove_subjects(results, ["Subject_01", "Subject_02", "Subject_03"], SCHEMES) == []
+    assert remove_subjects(results, ["Subject_01", "Subject_02", "Subject_03"], PARTS) == []
     assert tree(results) == before
 
 
 def test_results_of_no_run_are_no_trouble(tmp_path: Path) -> None:
-    assert remove_subjects(tmp_path, [], SCHEMES) == []
-    assert remove_schemes(tmp_path, "Subject_01", SCHEMES) == []
+    assert remove_subjects(tmp_path, [], PARTS) == []
+    assert remove_parts(tmp_path, "Subject_01", PARTS) == []
 
 
 def test_what_killed_jobs_have_left_goes_with_the_subject(results: Path) -> None:
@@ -68,7 +71,7 @@ def test_what_killed_jobs_have_left_goes_with_the_subject(results: Path) -> None
     half = results / "images" / f".Subject_02.{HEX}.part"
     (half / "Happy").mkdir(parents=True)
     (half / "Happy" / "000000.png").write_bytes(b"half")
-    remove_subjects(results, ["Subject_01"], SCHEMES)
+    remove_subjects(results, ["Subject_01"], PARTS)
     assert tree(results) == expected
 
 
@@ -79,21 +82,21 @@ def test_what_was_verified_goes_with_the_subject(results: Path) -> None:
             (results / name).parent.mkdir(exist_ok=True)
             (results / name).write_bytes(b"verified")
             into |= {name: b"verified", str(Path(name).parent): None}
-    remove_subjects(results, ["Subject_01"], SCHEMES)
+    remove_subjects(results, ["Subject_01"], PARTS)
     assert tree(results) == without(expected, "Subject_02")
 
 
 def test_a_subject_whose_first_job_failed_leaves_no_log(results: Path) -> None:
     before = tree(results)
     (results / "logs/probe_videos/Subject_03.log").write_text("failed")
-    assert remove_subjects(results, ["Subject_01", "Subject_02"], SCHEMES) == ["Subject_03"]
+    assert remove_subjects(results, ["Subject_01", "Subject_02"], PARTS) == ["Subject_03"]
     assert tree(results) == before
 
 
 def test_a_subject_is_known_by_its_tables_where_logs_were_cleared(results: Path) -> None:
     shutil.rmtree(results / "logs")
     before = tree(results)
-    assert remove_subjects(results, ["Subject_01"], SCHEMES) == ["Subject_02"]
+    assert remove_subjects(results, ["Subject_01"], PARTS) == ["Subject_02"]
     assert tree(results) == without(before, "Subject_02")
 
 
@@ -101,7 +104,7 @@ def test_a_subject_may_be_called_like_a_table(results: Path) -> None:
     before = tree(results)
     (results / "logs/probe_videos/a.parquet.log").write_text("")
     (results / "logs/detect_faces/a.parquet.log").write_text("")
-    assert remove_subjects(results, ["Subject_01", "Subject_02"], SCHEMES) == ["a.parquet"]
+    assert remove_subjects(results, ["Subject_01", "Subject_02"], PARTS) == ["a.parquet"]
     assert tree(results) == before
 
 
@@ -110,7 +113,7 @@ def test_another_spelling_on_a_disk_that_knows_no_case_is_the_same_subject(resul
         if path.name.startswith("Subject_02"):  # what such a disk answers to the other name
             os.link(path, path.with_name(path.name.replace("S", "s")))
     before = tree(results)
-    assert remove_subjects(results, ["Subject_01", "subject_02"], SCHEMES) == []
+    assert remove_subjects(results, ["Subject_01", "subject_02"], PARTS) == []
     assert tree(results) == before
 
 
@@ -136,10 +139,10 @@ def test_a_removal_that_is_interrupted_is_completed_by_the_next(
         copy = Path(shutil.copytree(results, tmp_path / f"copy{call}"))
         monkeypatch.setattr(stale, "_remove_file", stop_at(call))
         try:
-            remove_subjects(copy, ["Subject_01"], SCHEMES)
+            remove_subjects(copy, ["Subject_01"], PARTS)
         except KeyboardInterrupt:
             monkeypatch.setattr(stale, "_remove_file", remove_file)
-            assert remove_subjects(copy, ["Subject_01"], SCHEMES) == ["Subject_02"], call
+            assert remove_subjects(copy, ["Subject_01"], PARTS) == ["Subject_02"], call
             assert tree(copy) == expected, call
             shutil.rmtree(copy)
         else:
@@ -152,19 +155,19 @@ def test_a_removal_that_is_interrupted_is_completed_by_the_next(
 
 def test_a_removed_scheme_leaves_nothing_of_the_subjects_that_are_made_anew(results: Path) -> None:
     before = tree(results)
-    assert remove_schemes(results, "Subject_01", ["phase11", "keyframes"]) == ["window5"]
+    assert remove_parts(results, "Subject_01", FEWER) == ["window5"]
     gone = before.keys() - tree(results).keys()
     assert {Path(path).suffix for path in gone} == {".parquet", ".log", ".tsv"}
     assert all("window5/Subject_01" in path for path in gone)
-    assert remove_schemes(results, "Subject_02", ["phase11", "keyframes"]) == ["window5"]
+    assert remove_parts(results, "Subject_02", FEWER) == ["window5"]
     assert tree(results) == without(before, "window5")
 
 
 def test_folders_of_schemes_that_wait_for_their_first_table_stay(results: Path) -> None:
     for subject in ("Subject_01", "Subject_02"):
         (results / "samples/window5" / f"{subject}.parquet").unlink()
-    remove_subjects(results, ["Subject_01"], SCHEMES)
-    remove_schemes(results, "Subject_01", SCHEMES)
+    remove_subjects(results, ["Subject_01"], PARTS)
+    remove_parts(results, "Subject_01", PARTS)
     assert (results / "samples/window5").is_dir()
 
 
@@ -188,10 +191,10 @@ def test_files_of_others_stay(results: Path) -> None:
         path = results / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
-    remove_subjects(results, ["Subject_01"], ["keyframes"])
+    remove_subjects(results, ["Subject_01"], ONE)
     for scheme in ("phase11", "window5"):
         expected = without(expected, f"/{scheme}")
-    remove_schemes(results, "Subject_01", ["keyframes"])
+    remove_parts(results, "Subject_01", ONE)
     files = {path for path, content in tree(results).items() if content is not None}
     assert files == {path for path, content in expected.items() if content} | set(OF_OTHERS)
 
@@ -199,7 +202,7 @@ def test_files_of_others_stay(results: Path) -> None:
 def test_a_table_of_others_under_a_name_of_ours_stays(results: Path) -> None:
     path = results / "faces" / "Subject_02.parquet"
     pq.write_table(pa.table({"subject": ["Subject_02"]}), path)
-    remove_subjects(results, ["Subject_01"], SCHEMES)
+    remove_subjects(results, ["Subject_01"], PARTS)
     assert path.exists()
 
 
@@ -214,8 +217,8 @@ def test_a_table_of_others_under_a_name_of_ours_stays(results: Path) -> None:
 def test_a_copy_that_somebody_keeps_stays(results: Path, source: str, copy: str) -> None:
     (results / copy).parent.mkdir(exist_ok=True)
     shutil.copy(results / source, results / copy)
-    remove_subjects(results, ["Subject_01"], SCHEMES)
-    remove_schemes(results, "Subject_01", SCHEMES)
+    remove_subjects(results, ["Subject_01"], PARTS)
+    remove_parts(results, "Subject_01", PARTS)
     assert (results / copy).exists()
 
 
@@ -228,8 +231,8 @@ def test_links_are_neither_followed_nor_removed(results: Path, tmp_path: Path) -
         (results / name).rename(outside / name)
         (results / name).symlink_to(outside / name)
     before = tree(outside)
-    assert remove_subjects(results, ["Subject_01"], ["keyframes"]) == ["Subject_02"]
-    remove_schemes(results, "Subject_01", ["keyframes"])
+    assert remove_subjects(results, ["Subject_01"], ONE) == ["Subject_02"]
+    remove_parts(results, "Subject_01", ONE)
     assert tree(outside) == before
     assert all((results / name).is_symlink() for name in moved)
 
@@ -239,7 +242,7 @@ def test_results_that_are_reached_by_a_link_are_cleared_as_well(
 ) -> None:
     link = tmp_path / "link"
     link.symlink_to(results)
-    assert remove_subjects(link, ["Subject_01"], SCHEMES) == ["Subject_02"]
+    assert remove_subjects(link, ["Subject_01"], PARTS) == ["Subject_02"]
 
 
 # --- the whole workflow ----------------------------------------------------------------------
@@ -249,38 +252,56 @@ def test_every_place_where_rules_write_is_known() -> None:
     rules = "".join(path.read_text() for path in (REPOSITORY / "workflow/rules").glob("*.smk"))
     written = set(re.findall(r"OUTPUT}/([^\s\"]*){{subject}}([.\w]*)", rules))
     tables = {(f"{folder}/", ".parquet") for folder in stale.TABLES}
-    samples = {
-        ("samples/{{scheme}}/", ".parquet"),
-        ("logs/sample_apex/{{scheme}}/", ".log"),
-        ("benchmarks/sample_apex/{{scheme}}/", ".tsv"),
+    parts = {
+        (f"{place}/{{{{{wildcard}}}}}/", suffix)
+        for (folder, rule), wildcard in zip(stale.PARTS.items(), ("scheme", "method"), strict=True)
+        for place, suffix in (
+            (folder, ".parquet"),
+            (f"logs/{rule}", ".log"),
+            (f"benchmarks/{rule}", ".tsv"),
+        )
     }
     logs = {(f"logs/{rule}/", ".log") for rule in stale.LOGGED}
     timings = {(f"benchmarks/{rule}/", ".tsv") for rule in stale.LOGGED}
     verified = {("verify/", suffix) for suffix in stale.VERIFICATION}
-    assert written <= tables | samples | logs | timings | verified
-    assert tables | samples | logs | verified <= written
+    assert written <= tables | parts | logs | timings | verified
+    assert tables | parts | logs | verified <= written
     assert all(stale.IMAGE.fullmatch(f"{7:06d}{suffix}") for suffix in SUFFIXES.values())
 
 
 def test_after_a_run_there_is_only_what_data_set_and_config_have(
     tiny: Project, tmp_path: Path
 ) -> None:
+    schemes = [
+        {"name": "phase11", "method": "phase", "slots": 11},
+        {"name": "tim4", "method": "tim", "slots": 4},
+    ]
+    tiny.config.update({"sampling": {"schemes": schemes}, "motion": {"methods": ["dis"]}})
+    tiny.succeed()
+    assert {f"{name}/Subject_02" for name in ("interpolated/tim4", "images")} < tree(
+        tiny.results
+    ).keys()
+
     # Left out by the config, and there: a subject keeps what it has.
-    before = without(tree(tiny.results), "clips.")
+    before = {
+        path: content
+        for path, content in tree(tiny.results).items()
+        if not path.startswith(("clips.", "splits", "logs/make_splits", "benchmarks/make_splits"))
+    }
     tiny.config["subjects"] = ["Subject_01"]
     tiny.succeed()
     kept = {path for path in before if "Subject_02" in path}
     assert {path: before[path] for path in kept}.items() <= tree(tiny.results).items()
     del tiny.config["subjects"]
 
-    # A subject, a clip and two schemes less.
+    # A subject, a clip, two schemes and a method less.
     table = (tiny.root / METADATA).read_text().splitlines(keepends=True)
     rows = [row for row in table if "Subject_02" not in row and "vid1" not in row]
     (tiny.root / METADATA).write_text("".join(rows))
     for path in [*tiny.root.rglob("Subject_02"), *tiny.root.rglob("vid1.mp4")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     scheme = {"name": "window5", "method": "window", "radius": 5, "boundary": "edge"}
-    tiny.config["sampling"] = {"schemes": [scheme]}
+    tiny.config.update({"sampling": {"schemes": [scheme]}, "motion": {}})
     run = tiny.succeed()
     assert "removed the results of Subject_02, which the data set no longer has" in run.output
     assert tiny.succeed().idle

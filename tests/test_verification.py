@@ -98,6 +98,10 @@ def test_small_differences_are_equivalent_and_large_ones_different(
         ({"crop_px": 112, "frames_sha256": "other"}, "frames"),
         ({"fingerprints": [], "faces_sha256": "other"}, "faces"),
         ({"samples": []}, "samples"),
+        ({"motion_apex_frame": 5, "expression_sha256": "other"}, "expression"),
+        ({"motion_peak_px": 9.0, "expression_sha256": "other"}, "expression"),
+        ({"motion_peak_px": None, "expression_sha256": "other"}, "expression"),
+        ({"motion": [{"method": "dis", "sha256": "1"}]}, "motion"),
     ],
 )
 def test_what_is_counted_otherwise_is_different(
@@ -106,6 +110,34 @@ def test_what_is_counted_otherwise_is_different(
     row = compare_clips(published, published | change)
     assert (row["verdict"], row["first"]) == ("different", first)
     assert row["note"]
+
+
+def test_a_peak_that_is_hardly_another_is_equivalent(published: dict[str, Any]) -> None:
+    peak = published["motion_peak_px"] * 1.001
+    row = compare_clips(published, published | {"motion_peak_px": peak, "expression_sha256": "x"})
+    assert (row["verdict"], row["first"]) == ("equivalent", "expression")
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.001, "equivalent"), (1.1, "different")])
+def test_motion_that_is_hardly_another_is_equivalent(
+    published: dict[str, Any], factor: float, verdict: str
+) -> None:
+    def row(factor: float, digest: str) -> dict[str, Any]:
+        measured = {"mean_px": 0.5 * factor, "mean_strain": 0.01 * factor, "sha256": digest}
+        return published | {"motion": [{"method": "dis", **measured}]}
+
+    compared = compare_clips(row(1, "a"), row(factor, "b"))
+    assert (compared["verdict"], compared["first"]) == (verdict, "motion")
+
+
+def test_images_of_slots_follow_the_frames_that_they_are_made_of(published: dict[str, Any]) -> None:
+    def repainted(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"samples": [s | {"pixels_sha256": "other"} for s in row["samples"]]}
+
+    near = compare_clips(published, repainted(other_cpu(published, pixels=20)))
+    assert (near["frames"], near["samples"]) == ("equivalent", "equivalent")
+    # Of equal frames the images are equal, or something is wrong.
+    assert compare_clips(published, repainted(published))["samples"] == "different"
 
 
 def test_another_video_explains_all_else(published: dict[str, Any]) -> None:

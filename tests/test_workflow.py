@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from cmedplan.digests import digest_file
+from cmedplan.stages import SPLITS
 from cmedprep import schemas
 from tests.conftest import REPOSITORY, Project
 
@@ -48,10 +49,10 @@ def read_metadata(project: Project) -> pd.DataFrame:
 
 def test_every_output_lies_where_the_contract_says(finished_tiny: Project) -> None:
     found = {path for path in finished_tiny.digests() if path.endswith(".parquet")}
-    per_subject = ["videos", "index", "faces", "alignment", "frames", "manifests"]
+    per_subject = ["videos", "index", "faces", "alignment", "frames", "expression", "manifests"]
     per_subject += [f"samples/{name}" for name in ("phase11", "window5", "keyframes")]
     expected = {f"{table}/{subject}.parquet" for table in per_subject for subject in BOTH}
-    assert found == expected | {"clips.parquet"}
+    assert found == expected | {"clips.parquet"} | {f"splits/{name}.parquet" for name in SPLITS}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,9 @@ def test_every_output_lies_where_the_contract_says(finished_tiny: Project) -> No
         ("faces/Subject_01.parquet", schemas.FACES),
         ("alignment/Subject_01.parquet", schemas.ALIGNMENT),
         ("frames/Subject_01.parquet", schemas.FRAMES),
+        ("expression/Subject_01.parquet", schemas.EXPRESSION),
         ("samples/phase11/Subject_01.parquet", schemas.SAMPLES),
+        ("splits/loso_3class.parquet", schemas.SPLITS),
         ("manifests/Subject_01.parquet", schemas.MANIFEST),
     ],
 )
@@ -114,8 +117,9 @@ def test_new_crop_size_reruns_extraction_and_what_follows(tiny: Project) -> None
     before = tiny.digests()
     tiny.config["crop"] = {"size": 112}
     run = tiny.succeed()
-    rules = ("extract_frames", "sample_apex", "write_manifest")
-    assert run.jobs == sum((jobs_of(subject, *rules) for subject in BOTH), Counter())
+    rules = ("extract_frames", "spot_apex", "sample_apex", "write_manifest")
+    once = Counter({"make_splits": 1})
+    assert run.jobs == sum((jobs_of(subject, *rules) for subject in BOTH), once)
     after = tiny.digests()
     kept = ("videos/", "index/", "faces/", "alignment/", "clips.parquet")
     assert {p: d for p, d in after.items() if p.startswith(kept)} == {

@@ -47,7 +47,7 @@ from cmedplan.inventory import files_digest
 from cmedplan.locks import hold_folder, hold_output
 from cmedplan.output import check_folder, check_owner, check_writable
 from cmedplan.plan import digest_clips, make_plan
-from cmedplan.stages import stage_chain, stage_parameters
+from cmedplan.stages import SPLITS, stage_chain, stage_parameters, stage_parts
 
 try:
     complete_config(config, Path(workflow.source_path("../schemas/config.schema.yaml")))
@@ -58,12 +58,14 @@ except PlanError as error:
 
 OUTPUT = config["output"].rstrip("/")
 SUBJECTS = PLAN.selected
-SCHEMES = [scheme["name"] for scheme in config["sampling"]["schemes"]]
+SCHEMES = stage_parts("sample_apex", config)
+METHODS = stage_parts("measure_motion", config)
 
 
 wildcard_constraints:
     subject=r"[^/]+",
     scheme="|".join(SCHEMES),
+    method=r"\w+",
 
 
 def clips_of(wildcards):

@@ -7,8 +7,12 @@ rule write_manifest:
         faces=f"{OUTPUT}/faces/{{subject}}.parquet",
         alignment=f"{OUTPUT}/alignment/{{subject}}.parquet",
         frames=f"{OUTPUT}/frames/{{subject}}.parquet",
+        expression=f"{OUTPUT}/expression/{{subject}}.parquet",
         samples=expand(
             f"{OUTPUT}/samples/{{scheme}}/{{subject}}.parquet", scheme=SCHEMES, allow_missing=True
+        ),
+        motion=expand(
+            f"{OUTPUT}/motion/{{method}}/{{subject}}.parquet", method=METHODS, allow_missing=True
         ),
     output:
         f"{OUTPUT}/manifests/{{subject}}.parquet",

@@ -1,17 +1,14 @@
 """Choose the frames around the apex, one folder for each sampling scheme."""
 
-SAMPLE_CHAINS = {
-    scheme: stage_chain("sample_apex", config, SCRIPTS, scheme=scheme) for scheme in SCHEMES
-}
-SAMPLE_PARAMETERS = {
-    scheme: stage_parameters("sample_apex", config, scheme=scheme) for scheme in SCHEMES
-}
+SAMPLE_CHAINS = {scheme: stage_chain("sample_apex", config, SCRIPTS, scheme) for scheme in SCHEMES}
+SAMPLE_PARAMETERS = {scheme: stage_parameters("sample_apex", config, scheme) for scheme in SCHEMES}
 
 
 rule sample_apex:
     input:
         index=f"{OUTPUT}/index/{{subject}}.parquet",
         frames=f"{OUTPUT}/frames/{{subject}}.parquet",
+        expression=f"{OUTPUT}/expression/{{subject}}.parquet",
     output:
         f"{OUTPUT}/samples/{{scheme}}/{{subject}}.parquet",
     log:

@@ -3,28 +3,32 @@
 from pathlib import Path
 
 from cmedprep.clips import count_frames, open_clip, processed_clips
-from cmedprep.extraction import extract_clip, fresh_folder
+from cmedprep.extraction import extract_clip
 from cmedprep.geometry import Template
+from cmedprep.images import open_store
 from cmedprep.job import logged
 from cmedprep.provenance import provenance_of
-from cmedprep.schemas import FRAMES
+from cmedprep.schemas import FRAMES, FRAMES_WITH_IMAGES
 from cmedprep.tables import TableWriter, iterate_clips, read_provenance
 
 
-def extract_frames(root, crop, subject, videos, alignment, output, provenance, progress, threads=1):
-    """Write images below `images/{subject}`, and one row for each of them."""
+def extract_frames(
+    root, crop, images, subject, videos, alignment, output, provenance, progress, threads=1
+):
+    """Keep images below `images/{subject}` or inside the table, and write a row for each."""
     clips = {clip["clip_id"]: clip for clip in processed_clips(Path(videos))}
     progress.expect(len(clips), count_frames(clips.values()))
     aligned_to = read_provenance(Path(alignment))["parameters"]["alignment"]["template"]
     template = Template.from_config(aligned_to)
     results = Path(output).parent.parent
+    schema = FRAMES_WITH_IMAGES if images == "parquet" else FRAMES
     with (
-        TableWriter(Path(output), FRAMES, provenance) as table,
-        fresh_folder(results / "images" / subject) as folder,
+        TableWriter(Path(output), schema, provenance) as table,
+        open_store(results, f"images/{subject}", crop, images) as store,
     ):
         for clip_id, rows in iterate_clips(Path(alignment)):
             source = open_clip(Path(root), clips[clip_id], threads)
-            table.write(extract_clip(rows, source.frames(), template, crop, folder))
+            table.write(extract_clip(rows, source.frames(), template, crop["size"], store))
             progress.advance(clip_id, rows.num_rows)
 
 
@@ -32,7 +36,7 @@ if __name__ == "__main__":
     with logged(snakemake.log[0], f"extract_frames {snakemake.wildcards.subject}") as progress:
         extract_frames(
             root=snakemake.config["dataset"]["root"],
-            crop=snakemake.params.parameters["crop"],
+            **{name: snakemake.params.parameters[name] for name in ("crop", "images")},
             subject=snakemake.wildcards.subject,
             videos=snakemake.input.videos,
             alignment=snakemake.input.alignment,

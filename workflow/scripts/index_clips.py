@@ -15,8 +15,11 @@ from cmedprep.tables import read_rows, write_table
 def index_clips(config, index, output, provenance, progress):
     """Write one row for each clip of each subject, and for those that belong to none."""
     plan = make_plan(config)
-    schemes = [scheme["name"] for scheme in config["sampling"]["schemes"]]
-    for subject in remove_subjects(Path(output).parent, plan.subjects.keys(), schemes):
+    parts = {
+        "samples": [scheme["name"] for scheme in config["sampling"]["schemes"]],
+        "motion": config["motion"]["methods"],
+    }
+    for subject in remove_subjects(Path(output).parent, plan.subjects.keys(), parts):
         progress.say(f"removed the results of {subject}, which the data set no longer has")
     indexed = {row["clip_id"]: row for path in index for row in read_rows(Path(path))}
     root = Path(config["dataset"]["root"])

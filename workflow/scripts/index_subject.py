@@ -17,7 +17,7 @@ def index_subject(subject, config, parameters, videos, output, provenance):
         assess_clip(
             clip,
             facts[clip.clip_id],
-            out_of_range=parameters["apex"]["out_of_range"],
+            rules=parameters["apex"],
             labels=parameters["labels"],
         )
         for clip in make_plan(config).clips(subject)

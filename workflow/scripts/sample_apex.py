@@ -2,19 +2,36 @@
 
 from pathlib import Path
 
+from cmedprep.apexes import choose_apex, read_apexes
+from cmedprep.images import open_store
 from cmedprep.job import logged
 from cmedprep.provenance import provenance_of
-from cmedprep.samples import sample_rows
-from cmedprep.schemas import SAMPLES
-from cmedprep.tables import TableWriter, iterate_clips, read_rows
+from cmedprep.samples import interpolate_rows, sample_rows
+from cmedprep.schemas import SAMPLES, SAMPLES_WITH_IMAGES
+from cmedprep.tables import TableWriter, iterate_clips, read_provenance, read_rows
 
 
-def sample_apex(scheme, without_apex, index, frames, output, provenance):
+def sample_apex(scheme, without_apex, index, frames, expression, output, provenance):
     """Write one row for each slot of each clip that can be sampled."""
+    subject, results = Path(output).stem, Path(output).parent.parent.parent
     clips = {clip["clip_id"]: clip for clip in read_rows(Path(index))}
-    with TableWriter(Path(output), SAMPLES, provenance) as table:
-        for clip_id, written in iterate_clips(Path(frames)):
-            table.write(sample_rows(clips[clip_id], written, scheme, without_apex))
+    spotted = read_apexes(Path(expression))
+    made = read_provenance(Path(frames))["parameters"]
+    interpolated = scheme["method"] == "tim"
+    container = made["images"] if interpolated else "parquet"  # nothing is kept outside
+    schema = SAMPLES_WITH_IMAGES if interpolated and container == "parquet" else SAMPLES
+    place = f"interpolated/{scheme['name']}/{subject}"
+    with (
+        TableWriter(Path(output), schema, provenance) as table,
+        open_store(results, place, made["crop"], container) as store,
+    ):
+        for clip_id, written in iterate_clips(Path(frames), () if interpolated else ("encoded",)):
+            apex = choose_apex(clips[clip_id], spotted.get(clip_id), without_apex)
+            if apex is not None:
+                rows = sample_rows(clips[clip_id], written, apex, scheme)
+                table.write(
+                    interpolate_rows(rows, written, results, store) if interpolated else rows
+                )
 
 
 if __name__ == "__main__":
@@ -22,8 +39,7 @@ if __name__ == "__main__":
     with logged(snakemake.log[0], f"sample_apex {wildcards.subject} {wildcards.scheme}"):
         sample_apex(
             **snakemake.params.parameters["sampling"],
-            index=snakemake.input.index,
-            frames=snakemake.input.frames,
+            **{name: snakemake.input[name] for name in ("index", "frames", "expression")},
             output=snakemake.output[0],
             provenance=provenance_of("sample_apex", snakemake.params, snakemake.input),
         )

@@ -29,6 +29,18 @@ def summarise_run(results):
     if jitter:
         listed = ", ".join(f"{grade} {count}" for grade, count in sorted(grades.items()))
         print(f"Grades of alignment: {listed}; median residual jitter {median(jitter):.2f} px")
+    distances = [
+        abs(row["motion_apex_distance"])
+        for row in manifests
+        if row["motion_apex_distance"] is not None
+    ]
+    if distances:
+        near = sum(distance <= 1 for distance in distances)
+        print(
+            f"Apex of the motion within a frame of the annotated: {near} of {len(distances)} clips"
+        )
+    if frozen := sum(row["n_repeats"] or 0 for row in manifests):
+        print(f"{frozen} frames repeat an earlier one")
     samples = Counter(
         sample["scheme"] for row in manifests for sample in row["samples"] if sample["n_slots"]
     )
@@ -37,6 +49,7 @@ def summarise_run(results):
   {results}/clips.parquet        every metadata row and video, with status and reason
   {results}/manifests/           one table per subject: counts, quality, digests of its clips
   {results}/samples/             one folder per sampling scheme, one table per subject
+  {results}/splits/              which clips are tested in which fold, no subject on both sides
   {results}/images/              aligned faces: {{subject}}/{{emotion}}/{{clip}}/{{frame}}.png
 """)
 

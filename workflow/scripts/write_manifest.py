@@ -6,39 +6,40 @@ from cmedprep import manifest
 from cmedprep.job import logged
 from cmedprep.provenance import provenance_of, upstream_of
 from cmedprep.schemas import MANIFEST
-from cmedprep.stale import remove_schemes
+from cmedprep.stale import remove_parts
 from cmedprep.tables import read_rows, write_table
 
+ONE_EACH = ("index", "faces", "alignment", "frames", "expression")
 
-def write_manifest(index, faces, alignment, frames, samples, output, provenance):
+
+def write_manifest(
+    index, faces, alignment, frames, expression, samples, motion, output, provenance
+):
     """Write one row for each clip of the subject, processed or not."""
     results = Path(output).parent.parent
     clips = {clip["clip_id"]: clip for clip in read_rows(Path(index))}
     written = manifest.sum_up_clips(frames, lambda rows: manifest.sum_up_frames(rows, results))
-    aligned = manifest.sum_up_clips(alignment, manifest.sum_up_alignment)
-    found = manifest.sum_up_clips(faces, lambda rows: manifest.sum_up_faces(rows, written))
-    schemes = {
-        Path(path).parent.name: manifest.sum_up_clips(path, manifest.sum_up_sample)
-        for path in samples
-    }
-    rows = [
-        manifest.summarise_clip(
-            clip,
-            [stage.get(clip_id, {}) for stage in (written, aligned, found)],
-            {scheme: sampled.get(clip_id, {}) for scheme, sampled in schemes.items()},
-        )
-        for clip_id, clip in clips.items()
+    stages = [
+        written,
+        manifest.sum_up_clips(alignment, manifest.sum_up_alignment),
+        manifest.sum_up_clips(faces, lambda rows: manifest.sum_up_faces(rows, written)),
+        manifest.sum_up_clips(expression, manifest.sum_up_expression),
     ]
-    upstream = upstream_of(Path(path) for path in (index, faces, alignment, frames, *samples))
-    remove_schemes(results, Path(output).stem, schemes)
+    schemes = manifest.sum_up_parts(samples, manifest.sum_up_sample)
+    methods = manifest.sum_up_parts(motion, manifest.sum_up_motion)
+    rows = [manifest.summarise_clip(clip, stages, schemes, methods) for clip in clips.values()]
+    read = (index, faces, alignment, frames, expression, *samples, *motion)
+    upstream = upstream_of(Path(path) for path in read)
+    remove_parts(results, Path(output).stem, {"samples": schemes, "motion": methods})
     write_table(Path(output), MANIFEST, rows, provenance | {"upstream": upstream})
 
 
 if __name__ == "__main__":
     with logged(snakemake.log[0], f"write_manifest {snakemake.wildcards.subject}"):
         write_manifest(
-            **{name: snakemake.input[name] for name in ("index", "faces", "alignment", "frames")},
+            **{name: snakemake.input[name] for name in ONE_EACH},
             samples=snakemake.input.samples,
+            motion=snakemake.input.get("motion", []),
             output=snakemake.output[0],
             provenance=provenance_of("write_manifest", snakemake.params, snakemake.input),
         )

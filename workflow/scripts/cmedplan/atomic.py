@@ -6,6 +6,8 @@ They are made under another name, hidden, beside their place, and renamed when t
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -42,3 +44,24 @@ def write_whole(path: Path, text: str) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder to fill, which takes the place of `path` when the block ends.
+
+    What a killed job has left of an earlier attempt is removed first. When the block fails,
+    the new folder is removed and `path` stays as it is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    clear_parts(path)
+    part, old = part_of(path), part_of(path)
+    part.mkdir()
+    try:
+        yield part
+        if path.exists():
+            path.rename(old)
+        part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

@@ -5,19 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from cmedplan.digests import digest_file
-from cmedplan.stages import STAGES, stage_chain
+from cmedplan.stages import PARTS, STAGES, stage_chain, stage_parts
 
 
 def run_chains(config: Mapping[str, Any], scripts: Path) -> dict[str, str]:
     """Return the chain that tables carry when they are up to date.
 
-    By stage, and by stage and scheme (``sample_apex/phase11``) where there is one for each.
+    By stage, and by stage and part (``sample_apex/phase11``) where there is one for each.
     """
     chains = {stage: stage_chain(stage, config, scripts) for stage in STAGES}
-    schemes = [scheme["name"] for scheme in config["sampling"]["schemes"]]
     return chains | {
-        f"sample_apex/{name}": stage_chain("sample_apex", config, scripts, scheme=name)
-        for name in schemes
+        f"{stage}/{part}": stage_chain(stage, config, scripts, part)
+        for stage in PARTS
+        for part in stage_parts(stage, config)
     }
 
 

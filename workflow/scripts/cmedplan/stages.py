@@ -8,7 +8,7 @@ even when an earlier job of the chain failed in between and left its output to b
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,43 +24,85 @@ class Stage:
     parameters: tuple[str, ...] = ()
 
 
+SPLITS = tuple(
+    f"{protocol}_{labels}"
+    for protocol in ("loso", "kfold")
+    for labels in ("emotion", "emotion_with_none", "3class", "3class_with_none")
+)
+"""The tables of `make_splits`: a protocol, and what counts as a class."""
+
 STAGES = {
     "probe_videos": Stage(parameters=("limits",)),
     "index_subject": Stage(after=("probe_videos",), parameters=("apex", "labels")),
     "index_clips": Stage(after=("index_subject",)),
     "detect_faces": Stage(after=("probe_videos",), parameters=("detection",)),
     "align_faces": Stage(after=("detect_faces",), parameters=("alignment",)),
-    "extract_frames": Stage(after=("align_faces",), parameters=("crop",)),
-    "sample_apex": Stage(after=("extract_frames", "index_subject"), parameters=("sampling",)),
-    "write_manifest": Stage(after=("sample_apex",)),
-    "write_crate": Stage(after=("write_manifest", "index_clips")),
+    "extract_frames": Stage(after=("align_faces",), parameters=("crop", "images")),
+    "spot_apex": Stage(after=("extract_frames",)),
+    "sample_apex": Stage(after=("spot_apex", "index_subject"), parameters=("sampling",)),
+    "measure_motion": Stage(after=("spot_apex", "index_subject"), parameters=("motion",)),
+    "write_manifest": Stage(after=("sample_apex", "measure_motion")),
+    "make_splits": Stage(after=("write_manifest",), parameters=("labels", "splits")),
+    "write_crate": Stage(after=("make_splits", "index_clips")),
 }
 
 
+def _schemes(config: Mapping[str, Any]) -> dict[str, Any]:
+    without_apex = config["sampling"]["without_apex"]
+    return {
+        scheme["name"]: {"sampling": {"without_apex": without_apex, "scheme": scheme}}
+        for scheme in config["sampling"]["schemes"]
+    }
+
+
+def _methods(config: Mapping[str, Any]) -> dict[str, Any]:
+    without_apex = config["sampling"]["without_apex"]
+    return {
+        method: {"motion": {"without_apex": without_apex, "method": method}}
+        for method in config["motion"]["methods"]
+    }
+
+
+PARTS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "sample_apex": _schemes,
+    "measure_motion": _methods,
+}
+"""Stages that make a folder of tables for each of several parts, and what each part reads."""
+
+
+def stage_parts(stage: str, config: Mapping[str, Any]) -> list[str]:
+    """Return the names of a stage's folders: sampling schemes, methods of motion."""
+    return list(PARTS[stage](config)) if stage in PARTS else []
+
+
 def stage_parameters(
-    stage: str, config: Mapping[str, Any], scheme: str | None = None
+    stage: str, config: Mapping[str, Any], part: str | None = None
 ) -> dict[str, Any]:
     """Return the part of the config that a stage reads, keys sorted: their order means nothing.
 
-    With `scheme`, `sampling` holds that scheme alone: a new scheme leaves the others be.
+    With `part`, it is what one of the stage's folders reads: a new scheme leaves the others be.
     """
-    parameters = {section: config[section] for section in STAGES[stage].parameters}
-    if scheme is not None:
-        (entry,) = [s for s in config["sampling"]["schemes"] if s["name"] == scheme]
-        without_apex = config["sampling"]["without_apex"]
-        parameters["sampling"] = {"without_apex": without_apex, "scheme": entry}
+    if stage in PARTS:
+        parameters = PARTS[stage](config) if part is None else PARTS[stage](config)[part]
+    else:
+        parameters = {section: config[section] for section in STAGES[stage].parameters}
     ordered: dict[str, Any] = json.loads(json.dumps(parameters, sort_keys=True))
     return ordered
 
 
 def stage_chain(
-    stage: str, config: Mapping[str, Any], scripts: Path, scheme: str | None = None
+    stage: str, config: Mapping[str, Any], scripts: Path, part: str | None = None
 ) -> str:
-    """Return the digest of everything but data that a stage's output depends on."""
+    """Return the digest of everything but data that a stage's output depends on.
+
+    A stage without any part is switched off: nothing depends on it.
+    """
+    if stage in PARTS and not stage_parts(stage, config):
+        return ""
     own = (
         stage,
         code_fingerprint(scripts / f"{stage}.py"),
-        stage_parameters(stage, config, scheme),
+        stage_parameters(stage, config, part),
     )
     before = [stage_chain(name, config, scripts) for name in STAGES[stage].after]
     return hashlib.sha256(json.dumps([own, before], sort_keys=True).encode()).hexdigest()[:16]

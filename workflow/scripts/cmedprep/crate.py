@@ -20,7 +20,7 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 
 from cmedplan.digests import digest_file
-from cmedprep.tables import read_provenance, read_rows
+from cmedprep.tables import BY_PART, read_provenance, read_rows
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
@@ -45,8 +45,11 @@ OUTPUTS = {
     "faces": "where the face is in every frame",
     "alignment": "the transform of every frame to the template",
     "frames": "the images that were written, with their checksums",
+    "expression": "how far the expression of every frame is from the onset's, and its apex",
     "samples": "the frames around the apex, with labels",
+    "motion": "optical flow and strain from onset to apex",
     "manifests": "what became of every clip of a subject, with digests of its results",
+    "splits": "which clips are tested in which fold",
 }
 """The kinds of tables, which are the folders of the results, and what their rows say."""
 
@@ -92,14 +95,14 @@ class Table:
     def subject(self) -> str | None:
         """Whose table it is, or None where it is that of all."""
         path = PurePosixPath(self.name)
-        return path.stem if len(path.parts) > 1 else None
+        return path.stem if len(path.parts) > 1 and self.kind != "splits" else None
 
     @property
     def stage(self) -> str:
-        """The stage that made it, with the scheme where there is one for each."""
-        sampling = self.provenance.get("parameters", {}).get("sampling")
-        scheme = f"/{sampling['scheme']['name']}" if sampling else ""
-        return f"{self.provenance.get('stage')}{scheme}"
+        """The stage that made it, with the scheme or method where there is one for each."""
+        path = PurePosixPath(self.name)
+        part = f"/{path.parent.name}" if path.parts[0] in BY_PART else ""
+        return f"{self.provenance.get('stage')}{part}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -150,7 +153,7 @@ def check_tables(tables: Iterable[Table], chains: Mapping[str, str]) -> None:
     tables : iterable of Table
         All tables of the run.
     chains : mapping
-        For each stage, and each scheme of `sample_apex`, the chain that its tables carry.
+        For each stage, and each scheme or method, the chain that its tables carry.
 
     Raises
     ------

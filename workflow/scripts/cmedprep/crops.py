@@ -1,4 +1,4 @@
-"""Cut aligned faces out of frames and encode them.
+"""Cut aligned faces out of frames.
 
 Between its samples an image must be guessed, and a guess that is better on the samples than
 between them moves edges and changes sharpness as the head drifts by fractions of a pixel. So
@@ -11,15 +11,6 @@ import cv2
 import numpy as np
 
 from cmedprep.geometry import cut_seen, scale_of
-
-SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
-# As small as level 9, in a fortieth of the time: neighbouring pixels predict each other (Paeth),
-# and what is left of a face has no repeats worth a search. With RLE all levels are the same.
-_PNG = [
-    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
-    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH),
-    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
-]
 
 # Variances, in square source pixels, of linear interpolation between samples 1 px apart,
 # averaged over its position; and of `cv2.pyrUp` followed by the same at 1/2 px.
@@ -79,19 +70,6 @@ def low_pass(matrices: np.ndarray) -> float:
     """
     factor = float(np.nanmedian(scale_of(matrices)))
     return 0.5 * float(np.sqrt(1 / factor**2 - 1)) if factor < 1 else 0.0
-
-
-def encode(image: np.ndarray, kind: str, quality: int) -> bytes:
-    """Return an RGB image as the bytes of a PNG or JPEG file.
-
-    Equal pixels give equal bytes with the same builds of OpenCV and of zlib, which OpenCV's
-    wheel takes from the system; a PNG's pixels are the same with any.
-    """
-    options = _PNG if kind == "png" else [cv2.IMWRITE_JPEG_QUALITY, quality]
-    done, data = cv2.imencode(SUFFIXES[kind], cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    if not done:
-        raise OSError(f"OpenCV could not encode a {image.shape} image as {kind}")
-    return data.tobytes()
 
 
 @lru_cache

@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 
+from cmedprep.images import read_images
 from cmedprep.landmarks import RIGID
 from cmedprep.tables import to_array
 
@@ -46,23 +46,17 @@ def fingerprint_clip(frames: pa.Table, results: Path) -> list[dict[str, Any]]:
     """
     written = frames["frame_index"].to_pylist()
     matrices = to_array(frames["matrix"], (6,))
-    fingerprints = []
-    for frame in fingerprint_frames(written):
-        row = written.index(frame)
-        path = results / frames["image"][row].as_py()
-        data = path.read_bytes() if path.is_file() else b""
-        if hashlib.sha256(data).hexdigest() != frames["sha256"][row].as_py():
-            table = results / "frames" / f"{frames['subject'][row].as_py()}.parquet"
-            raise RuntimeError(
-                f"{path} should be the image that `frames` lists, and is "
-                f"{'another' if data else 'not there'}: it was changed or removed after it had "
-                f"been made. Remove {table} and run the workflow again, which makes all images of "
-                "the subject anew."
-            )
-        projections = project(_decode(data)).tolist()
-        matrix = matrices[row].tolist()
-        fingerprints.append({"frame_index": frame, "matrix": matrix, "projections": projections})
-    return fingerprints
+    chosen = fingerprint_frames(written)
+    rows = [written.index(frame) for frame in chosen]
+    images = read_images(frames, results, rows)
+    return [
+        {
+            "frame_index": frame,
+            "matrix": matrices[row].tolist(),
+            "projections": project(image).tolist(),
+        }
+        for frame, row, image in zip(chosen, rows, images, strict=True)
+    ]
 
 
 def with_landmarks(fingerprints: list[dict[str, Any]], faces: pa.Table) -> list[dict[str, Any]]:
@@ -135,11 +129,3 @@ def _signs(n_values: int) -> np.ndarray:
     stream = hashlib.shake_256(b"cmed fingerprint").digest(N_PROJECTIONS * -(-n_values // 8))
     bits = np.unpackbits(np.frombuffer(stream, np.uint8).reshape(N_PROJECTIONS, -1), axis=1)
     return bits[:, :n_values].astype(bool)
-
-
-def _decode(data: bytes) -> np.ndarray:
-    """Return an image file's pixels, RGB, shape (height, width, 3), uint8."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError("these bytes are no image that OpenCV can read")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

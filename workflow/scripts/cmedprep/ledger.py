@@ -51,6 +51,9 @@ _VIDEO_FACTS = (
     "n_frames",
     "duration_s",
 )
+EXCLUDE = {"missing": "exclude", "out_of_range": "exclude"}
+"""The config's `apex` by which no clip is kept without its annotated apex frame."""
+
 _UNPROBED = {"processed": False, "video_status": None, "video_reason": None}
 
 
@@ -90,7 +93,7 @@ def probe_clip(clip: PlannedClip, root: Path, prober: Prober) -> dict[str, Any]:
 def assess_clip(
     clip: PlannedClip,
     video: Mapping[str, Any],
-    out_of_range: str,
+    rules: Mapping[str, Any],
     labels: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return a clip's row of `schemas.INDEX`.
@@ -101,8 +104,9 @@ def assess_clip(
         The clip as planned.
     video : mapping
         Its row of `schemas.VIDEOS`.
-    out_of_range : str
-        What becomes of an apex frame outside the video: ``exclude`` or ``clamp``.
+    rules : mapping
+        The config's `apex`: what becomes of a clip whose apex frame is missing or outside the
+        video. ``motion`` keeps it, without an apex frame, to be sampled at that of the motion.
     labels : mapping
         The config's `labels`.
     """
@@ -114,7 +118,7 @@ def assess_clip(
     elif status == "ok" and clip.row is not None:
         expressive = clip.emotion != labels["without_expression"]
         cell, n_frames = clip.row.apex_frame, video["n_frames"]
-        status, reason, apex, source = _assess_apex(cell, expressive, n_frames, out_of_range)
+        status, reason, apex, source = _assess_apex(cell, expressive, n_frames, rules)
         if status == "ok":
             reason = "; ".join(filter(None, (reason, video["video_reason"])))
     return row | {
@@ -132,7 +136,7 @@ def assess_clip(
 
 
 def _assess_apex(
-    cell: str, expressive: bool, n_frames: int, out_of_range: str
+    cell: str, expressive: bool, n_frames: int, rules: Mapping[str, Any]
 ) -> tuple[str, str, int | None, str | None]:
     """Return status, reason, apex frame and where the apex comes from."""
     try:
@@ -143,15 +147,18 @@ def _assess_apex(
         if apex is None:
             return "ok", "", None, None
         return "unexpected_apex", f"apex frame {apex} in a clip without expression", None, None
-    if apex is None:
-        return "apex_missing", "the apex frame is blank", None, None
-    if 0 <= apex < n_frames:
+    if apex is not None and 0 <= apex < n_frames:
         return "ok", "", apex, "annotated"
-    reason = f"apex frame {apex} lies outside the video's frames 0 to {n_frames - 1}"
-    if out_of_range == "exclude":
-        return "apex_out_of_range", reason, None, None
-    clamped = min(max(apex, 0), n_frames - 1)
-    return "ok", f"{reason}; clamped to {clamped}", clamped, "clamped"
+    fault, rule, reason = "apex_missing", rules["missing"], "the apex frame is blank"
+    if apex is not None:
+        fault, rule = "apex_out_of_range", rules["out_of_range"]
+        reason = f"apex frame {apex} lies outside the video's frames 0 to {n_frames - 1}"
+        if rule == "clamp":
+            clamped = min(max(apex, 0), n_frames - 1)
+            return "ok", f"{reason}; clamped to {clamped}", clamped, "clamped"
+    if rule == "motion":
+        return "ok", f"{reason}; that of the motion is taken", None, "motion"
+    return fault, reason, None, None
 
 
 def list_unprocessed(
@@ -163,8 +170,8 @@ def list_unprocessed(
     config does not select, and is not.
     """
     if clip.subject is None:
-        return assess_clip(clip, probe_clip(clip, root, prober), "exclude", labels)
-    row = assess_clip(clip, dict.fromkeys(_VIDEO_FACTS) | _UNPROBED, "exclude", labels)
+        return assess_clip(clip, probe_clip(clip, root, prober), EXCLUDE, labels)
+    row = assess_clip(clip, dict.fromkeys(_VIDEO_FACTS) | _UNPROBED, EXCLUDE, labels)
     reason = f"subject {clip.subject} is not among the config's `subjects`"
     path = clip.video.path if clip.video else None
     return row | {"status": "not_selected", "reason": reason, "path": path}

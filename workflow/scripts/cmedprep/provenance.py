@@ -9,9 +9,12 @@ from typing import Any
 from cmedplan.digests import digest_file
 from cmedplan.fingerprint import code_fingerprint
 from cmedprep.schemas import SCHEMA_VERSION
-from cmedprep.tables import read_provenance
+from cmedprep.tables import BY_PART, read_provenance
 
-PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pyarrow")
+PACKAGES = (
+    *("av", "mediapipe", "numpy", "opencv-python-headless", "pyarrow"),
+    *("scikit-image", "scikit-learn"),
+)
 MODELS = (
     "modules/face_detection/face_detection_full_range_sparse.tflite",
     "modules/face_detection/face_detection_short_range.tflite",
@@ -49,14 +52,14 @@ def provenance_of(stage: str, params: Any, inputs: Iterable[str]) -> dict[str, A
 def upstream_of(tables: Iterable[Path]) -> dict[str, Any]:
     """Return by which code and parameters some tables say they were made, by stage.
 
-    Samples are by stage and scheme.
+    Those of a stage with a folder for each of its parts are by stage and part.
     """
     upstream: dict[str, Any] = {}
     for table in tables:
         made = read_provenance(table)
         origin = {"code": made["code"], "parameters": made["parameters"]}
-        if made["stage"] == "sample_apex":
-            upstream.setdefault("sample_apex", {})[table.parent.name] = origin
+        if table.parent.parent.name in BY_PART:
+            upstream.setdefault(made["stage"], {})[table.parent.name] = origin
         else:
             upstream[made["stage"]] = origin
     return upstream
@@ -64,7 +67,7 @@ def upstream_of(tables: Iterable[Path]) -> dict[str, Any]:
 
 def _place(table: Path) -> str:
     """Return where a table lies in the folder of results."""
-    depth = 3 if table.parent.parent.name == "samples" else 2
+    depth = 3 if table.parent.parent.name in BY_PART else 2
     return "/".join(table.parts[-depth:])
 
 

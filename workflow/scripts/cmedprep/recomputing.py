@@ -17,7 +17,7 @@ _SECTIONS = {
     "index_subject": ("apex", "labels"),
     "detect_faces": ("detection",),
     "align_faces": ("alignment",),
-    "extract_frames": ("crop",),
+    "extract_frames": ("crop", "images"),
 }
 
 
@@ -82,6 +82,7 @@ def recomputing_config(
         "subjects": [subject],
         "output": "results",
         "sampling": sampling,
+        "motion": {"methods": sorted(upstream.get("measure_motion", {}))},
         **sections,
     }
 

@@ -1,27 +1,32 @@
 """The samples of a clip: slots with their images and labels."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from cmedprep.sampling import middle_frame, sample_clip
+from cmedprep.images import ImageStore, read_images
+from cmedprep.interpolation import interpolate, tim_weights
+from cmedprep.sampling import sample_clip
 from cmedprep.tables import CLIP_KEY_NAMES
 
-_OF_FRAMES = ["frame_index", "timestamp_s", "image"]
+_OF_FRAMES = ("timestamp_s", "image", "sha256", "pixels_sha256")
+_OF_IMAGES = ("image", "sha256", "pixels_sha256", "encoded")
+
+Row = dict[str, Any]
 
 
 def sample_rows(
     clip: Mapping[str, Any],
     frames: pa.Table,
+    apex: tuple[int, str],
     scheme: Mapping[str, Any],
-    without_apex: str,
-) -> list[dict[str, Any]]:
-    """Return a clip's rows of `schemas.SAMPLES`; none if it cannot be sampled.
+) -> list[Row]:
+    """Return a clip's rows of `schemas.SAMPLES`.
 
-    Only clips with status ``ok`` are sampled. Those without an apex by their emotion are
-    sampled around their middle frame, or skipped. A slot whose frame has no image, as it has
-    no face, keeps its row with `image` null.
+    A slot whose frame has no image, as it has no face, keeps its row with `image` null.
 
     Parameters
     ----------
@@ -29,35 +34,68 @@ def sample_rows(
         The clip's row of `schemas.INDEX`.
     frames : pyarrow.Table
         Its rows of `schemas.FRAMES`.
+    apex : tuple
+        The apex frame and its source, see `apexes.choose_apex`.
     scheme : mapping
         An entry of the config's `sampling.schemes`.
-    without_apex : str
-        ``middle`` or ``skip``.
     """
-    apex, source = clip["apex_frame"], clip["apex_source"]
-    if clip["status"] != "ok":
-        return []
-    if apex is None:
-        if without_apex == "skip":
-            return []
-        apex, source = middle_frame(clip["n_frames"]), "middle"
-    written = {row["frame_index"]: row for row in frames.select(_OF_FRAMES).to_pylist()}
-    rows = []
-    for slot in sample_clip(clip["n_frames"], apex, scheme):
-        frame = written.get(slot.frame_index, {})
-        rows.append(
-            {name: clip[name] for name in CLIP_KEY_NAMES}
-            | {
-                "scheme": scheme["name"],
-                "slot": slot.slot,
-                "frame_index": slot.frame_index,
-                "timestamp_s": frame.get("timestamp_s"),
-                "offset_from_apex": slot.offset_from_apex,
-                "phase": slot.phase,
-                "apex_source": source,
-                "repeated": slot.repeated,
-                "emotion_3class": clip["emotion_3class"],
-                "image": frame.get("image"),
-            }
-        )
-    return rows
+    apex_frame, source = apex
+    written = {row["frame_index"]: row for row in _without_images(frames).to_pylist()}
+    repeats = {
+        frame: row["repeats_frame"]
+        for frame, row in written.items()
+        if row["repeats_frame"] is not None
+    }
+    return [
+        {name: clip[name] for name in CLIP_KEY_NAMES}
+        | {
+            "scheme": scheme["name"],
+            "slot": slot.slot,
+            "frame_index": slot.frame_index,
+            "position": slot.position,
+            "offset_from_apex": slot.offset_from_apex,
+            "phase": slot.phase,
+            "apex_source": source,
+            "repeated": slot.repeated,
+            "emotion_3class": clip["emotion_3class"],
+        }
+        | {name: written.get(slot.frame_index, {}).get(name) for name in _OF_FRAMES}
+        for slot in sample_clip(clip["n_frames"], apex_frame, scheme, repeats)
+    ]
+
+
+def interpolate_rows(
+    rows: list[Row], frames: pa.Table, results: Path, store: ImageStore
+) -> list[Row]:
+    """Give each slot of a clip the image that is interpolated at its position.
+
+    Only frames that repeat no earlier one are interpolated between. A clip without images
+    leaves its slots without, too.
+
+    Parameters
+    ----------
+    rows : list of dict
+        The clip's rows, see `sample_rows`; those of a scheme of method ``tim``.
+    frames : pyarrow.Table
+        Its rows of `schemas.FRAMES`, with images where they are inside.
+    results : Path
+        The folder that `image` is relative to.
+    store : ImageStore
+        Where interpolated images are kept.
+    """
+    rows = [row | dict.fromkeys(_OF_IMAGES) for row in rows]
+    distinct = frames.filter(frames["repeats_frame"].is_null())
+    if not distinct.num_rows:
+        return rows
+    positions = [row["position"] for row in rows]
+    nodes = distinct["frame_index"].to_numpy()
+    images = interpolate(read_images(distinct, results), tim_weights(nodes, positions))
+    times = np.interp(positions, nodes, distinct["timestamp_s"].to_numpy()).tolist()
+    return [
+        row | {"timestamp_s": time} | store.keep(f"{row['clip_id']}/{row['slot']:06d}", image)
+        for row, time, image in zip(rows, times, images, strict=True)
+    ]
+
+
+def _without_images(frames: pa.Table) -> pa.Table:
+    return frames.drop_columns("encoded") if "encoded" in frames.column_names else frames

@@ -1,8 +1,10 @@
 """The columns and types of every table, and the version of this contract."""
 
+import json
+
 import pyarrow as pa
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 LANDMARKS = 478
 """Points of MediaPipe's face mesh with irises."""
@@ -22,6 +24,14 @@ FRAME_KEYS = (
 )
 
 MATRIX = pa.list_(pa.float64(), 6)
+
+# An image inside a table, as the `Image` feature of Hugging Face's `datasets` stores it.
+ENCODED = pa.field("encoded", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+
+ENCODED_METADATA = {
+    b"huggingface": json.dumps({"info": {"features": {"encoded": {"_type": "Image"}}}}).encode()
+}
+"""By this `datasets` knows which column is to be decoded."""
 
 RESIDUALS = (
     pa.field("residual_jitter_px", pa.float64()),
@@ -113,6 +123,21 @@ FRAMES = pa.schema(
         pa.field("pixels_sha256", pa.string(), nullable=False),
         pa.field("matrix", MATRIX, nullable=False),
         pa.field("interpolated", pa.bool_(), nullable=False),
+        pa.field("repeats_frame", pa.int32()),
+        pa.field("difference", pa.float32()),
+    ]
+)
+
+FRAMES_WITH_IMAGES = pa.schema([*FRAMES, ENCODED], metadata=ENCODED_METADATA)
+
+EXPRESSION = pa.schema(
+    [
+        *FRAME_KEYS,
+        pa.field("motion_px", pa.float64()),
+        pa.field("motion_apex", pa.bool_(), nullable=False),
+        # Of the whole clip, the same in all its rows:
+        pa.field("motion_peak_px", pa.float64()),
+        pa.field("motion_snr", pa.float64()),
     ]
 )
 
@@ -122,6 +147,7 @@ SAMPLES = pa.schema(
         pa.field("scheme", pa.string(), nullable=False),
         pa.field("slot", pa.int32(), nullable=False),
         pa.field("frame_index", pa.int32(), nullable=False),
+        pa.field("position", pa.float64(), nullable=False),
         pa.field("timestamp_s", pa.float64()),
         pa.field("offset_from_apex", pa.int32(), nullable=False),
         pa.field("phase", pa.float64(), nullable=False),
@@ -129,8 +155,12 @@ SAMPLES = pa.schema(
         pa.field("repeated", pa.bool_(), nullable=False),
         pa.field("emotion_3class", pa.string()),
         pa.field("image", pa.string()),
+        pa.field("sha256", pa.string()),
+        pa.field("pixels_sha256", pa.string()),
     ]
 )
+
+SAMPLES_WITH_IMAGES = pa.schema([*SAMPLES, ENCODED], metadata=ENCODED_METADATA)
 
 SAMPLE_DIGEST = pa.struct(
     [
@@ -138,6 +168,42 @@ SAMPLE_DIGEST = pa.struct(
         pa.field("n_slots", pa.int32()),
         pa.field("n_without_image", pa.int32()),
         pa.field("sha256", pa.string()),
+        pa.field("pixels_sha256", pa.string()),
+    ]
+)
+
+MOTION_DIGEST = pa.struct(
+    [
+        pa.field("method", pa.string()),
+        pa.field("mean_px", pa.float64()),
+        pa.field("mean_strain", pa.float64()),
+        pa.field("sha256", pa.string()),
+    ]
+)
+
+MOTION = pa.schema(
+    [
+        *CLIP_KEYS,
+        pa.field("emotion_3class", pa.string()),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("onset_frame", pa.int32(), nullable=False),
+        pa.field("apex_frame", pa.int32(), nullable=False),
+        pa.field("apex_source", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("mean_px", pa.float64()),
+        pa.field("max_px", pa.float64()),
+        pa.field("mean_strain", pa.float64()),
+        pa.field("shape", pa.list_(pa.int32(), 3)),
+    ]
+)
+"""Of flow from onset to apex; flow and strain follow, whose length depends on the images' size."""
+
+SPLITS = pa.schema(
+    [
+        *CLIP_KEYS,
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("fold", pa.int32(), nullable=False),
+        pa.field("seed", pa.int64()),
     ]
 )
 
@@ -162,10 +228,18 @@ MANIFEST = pa.schema(
         pa.field("n_stabilised", pa.int32()),
         *RESIDUALS,
         pa.field("grade", pa.string()),
+        pa.field("n_repeats", pa.int32()),
+        pa.field("longest_freeze", pa.int32()),
+        pa.field("motion_apex_frame", pa.int32()),
+        pa.field("motion_apex_distance", pa.int32()),
+        pa.field("motion_peak_px", pa.float64()),
+        pa.field("motion_snr", pa.float64()),
         pa.field("faces_sha256", pa.string()),
         pa.field("alignment_sha256", pa.string()),
         pa.field("frames_sha256", pa.string()),
+        pa.field("expression_sha256", pa.string()),
         pa.field("samples", pa.list_(SAMPLE_DIGEST)),
+        pa.field("motion", pa.list_(MOTION_DIGEST)),
         pa.field("crop_px", pa.int32()),
         pa.field("fingerprints", pa.list_(FINGERPRINT)),
         pa.field("schema_version", pa.string(), nullable=False),
@@ -183,7 +257,9 @@ VERIFICATION = pa.schema(
         pa.field("faces", pa.string()),
         pa.field("alignment", pa.string()),
         pa.field("frames", pa.string()),
+        pa.field("expression", pa.string()),
         pa.field("samples", pa.string()),
+        pa.field("motion", pa.string()),
         pa.field("landmark_distance_px", pa.float64()),
         pa.field("matrix_distance_px", pa.float64()),
         pa.field("psnr_db", pa.float64()),

@@ -1,10 +1,10 @@
-"""Remove what earlier runs have left of subjects and sampling schemes that are no more.
+"""Remove what earlier runs have left of subjects, sampling schemes and methods that are no more.
 
 This is part of two jobs and not of the end of a run: a job that is killed is made anew, so what
 it did not come to remove is removed the next time, and Snakemake runs no hooks of a workflow
 that is used as a module. `index_clips` runs whenever the data set's subjects have changed, and
-`write_manifest` whenever the schemes have. A subject that the config only leaves out keeps all
-it has, and its manifest stays true.
+`write_manifest` whenever the schemes or methods have. A subject that the config only leaves out
+keeps all it has, and its manifest stays true.
 
 Results may hold files of others. A file is removed only if it lies where a job of ours would
 write it for that subject, and a table only if it also says so itself. Links are neither
@@ -12,9 +12,10 @@ followed nor removed.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -28,9 +29,13 @@ TABLES = {
     "faces": "detect_faces",
     "alignment": "align_faces",
     "frames": "extract_frames",
+    "expression": "spot_apex",
     "manifests": "write_manifest",
 }
 """The folders with one table for each subject, and the rules that make them."""
+
+PARTS = {"samples": "sample_apex", "motion": "measure_motion"}
+"""The folders with a folder of such tables for each scheme or method, and their rules."""
 
 LOGGED = (*TABLES.values(), "verify_subject", "confirm_subject")
 """The rules with one log and one file of timings for each subject."""
@@ -42,13 +47,14 @@ IMAGE = re.compile(r"\d{6,}\.(png|jpg)")
 
 _LOGS = {"logs": ".log", "benchmarks": ".tsv"}
 _TABLE = ".parquet"
-_SAMPLES = "sample_apex"
-_BY_SCHEME = ("samples", f"logs/{_SAMPLES}", f"benchmarks/{_SAMPLES}")
+_INTERPOLATED = "interpolated"
+_PLACES = {folder: (folder, f"logs/{rule}", f"benchmarks/{rule}") for folder, rule in PARTS.items()}
+
+Parts = Mapping[str, Collection[str]]
+"""Names of the config's parts, by folder: sampling schemes in `samples`, methods in `motion`."""
 
 
-def remove_subjects(
-    results: Path, subjects: Collection[str], schemes: Collection[str]
-) -> list[str]:
+def remove_subjects(results: Path, subjects: Collection[str], parts: Parts) -> list[str]:
     """Remove all that was made for subjects that the data set no longer has.
 
     Parameters
@@ -57,8 +63,8 @@ def remove_subjects(
         The folder of all results.
     subjects : collection of str
         The subjects of the data set, whether they are selected or not.
-    schemes : collection of str
-        The config's sampling schemes, whose folders stay even where they are empty.
+    parts : mapping
+        The config's schemes and methods, whose folders stay even where they are empty.
 
     Returns
     -------
@@ -67,10 +73,18 @@ def remove_subjects(
     """
     results = results.resolve()
     former = sorted(_known_subjects(results, subjects))
-    current = {results / place / scheme for place in _BY_SCHEME for scheme in schemes}
+    current = {
+        results / place / part
+        for folder, names in parts.items()
+        for place in _PLACES[folder]
+        for part in names
+    }
     for subject in former:
-        _remove_images(results / "images", subject)
-        emptied = _remove_samples(subject, _scheme_folders(results))
+        for images in (results / "images", *_folders(results / _INTERPOLATED)):
+            _remove_images(images, subject)
+            _remove_empty([images] if images.name != "images" else [])
+        _remove_empty(_existing([results / _INTERPOLATED]))
+        emptied = _remove_of_parts(subject, _part_folders(results))
         _remove_empty(folder for folder in emptied if folder not in current)
         for folder in _existing(results / name for name in TABLES):
             _remove_table(folder, subject)
@@ -87,26 +101,32 @@ def remove_subjects(
     return former
 
 
-def remove_schemes(results: Path, subject: str, schemes: Collection[str]) -> list[str]:
-    """Remove a subject's samples of schemes that the config no longer has.
+def remove_parts(results: Path, subject: str, parts: Parts) -> list[str]:
+    """Remove a subject's tables of schemes and methods that the config no longer has.
 
     Parameters
     ----------
     results : Path
         The folder of all results.
     subject : str
-        The subject whose samples of all schemes are up to date.
-    schemes : collection of str
-        The config's sampling schemes.
+        The subject whose tables of all schemes and methods are up to date.
+    parts : mapping
+        The config's schemes and methods.
 
     Returns
     -------
     list of str
-        The schemes of which something was removed, sorted.
+        The schemes and methods of which something was removed, sorted.
     """
     results = results.resolve()
-    emptied = _remove_samples(subject, _scheme_folders(results, without=schemes))
+    for images in _folders(results / _INTERPOLATED):
+        if not any(_is_same(images, images.with_name(name)) for name in parts["samples"]):
+            _remove_images(images, subject)
+            _remove_empty([images, images.parent])
+    emptied = _remove_of_parts(subject, _part_folders(results, without=parts))
     _remove_empty(emptied)
+    if not parts["motion"]:  # It is switched off, and leaves no folder of its own.
+        _remove_empty(_existing(results / place for place in _PLACES["motion"]))
     return sorted({folder.name for folder in emptied})
 
 
@@ -143,12 +163,18 @@ def _is_table_of(path: Path, subject: str) -> bool:
     except (OSError, RuntimeError, ValueError, KeyError):  # no table, or one that is broken
         return False
     stage, folder = made.get("stage"), path.parent
-    if stage == _SAMPLES:
-        scheme = made["parameters"]["sampling"]["scheme"]["name"]
-        right = (folder.parent.name, folder.name) == ("samples", scheme)
+    if stage in PARTS.values():
+        right = PARTS.get(folder.parent.name) == stage and folder.name == _part_of(made)
     else:
         right = stage is not None and stage == TABLES.get(folder.name)
     return right and owners <= {subject}
+
+
+def _part_of(made: Mapping[str, Any]) -> str:
+    """Return the scheme or method that a table says it was made for."""
+    (parameters,) = made["parameters"].values()
+    name: str = parameters["method"] if "method" in parameters else parameters["scheme"]["name"]
+    return name
 
 
 def _remove_table(folder: Path, subject: str) -> bool:
@@ -157,11 +183,11 @@ def _remove_table(folder: Path, subject: str) -> bool:
     return _is_file(table) and _is_table_of(table, subject) and _remove_file(table)
 
 
-def _remove_samples(subject: str, folders: Iterable[Path]) -> list[Path]:
-    """Remove a subject's tables, logs and timings in folders of schemes; return which had any."""
+def _remove_of_parts(subject: str, folders: Iterable[Path]) -> list[Path]:
+    """Remove a subject's tables, logs and timings of schemes and methods; return which had any."""
     emptied = []
     for folder in folders:
-        if folder.parent.name == "samples":
+        if folder.parent.name in PARTS:
             removed = _remove_table(folder, subject)
         else:
             removed = _remove_file(folder / f"{subject}{_LOGS[folder.parent.parent.name]}")
@@ -185,16 +211,20 @@ def _remove_images(images: Path, subject: str) -> None:
 
 
 def _table_folders(results: Path) -> list[Path]:
-    return [*_existing(results / name for name in TABLES), *_folders(results / "samples")]
+    parts = (folder for name in PARTS for folder in _folders(results / name))
+    return [*_existing(results / name for name in TABLES), *parts]
 
 
-def _scheme_folders(results: Path, without: Collection[str] = ()) -> list[Path]:
-    """List the folders of samples, logs and timings of all schemes but the given ones."""
+def _part_folders(results: Path, without: Parts | None = None) -> list[Path]:
+    """List the folders of tables, logs and timings of all schemes and methods but the given."""
     return [
         folder
-        for place in _BY_SCHEME
+        for kind, places in _PLACES.items()
+        for place in places
         for folder in _folders(results / place)
-        if not any(_is_same(folder, folder.with_name(scheme)) for scheme in without)
+        if not any(
+            _is_same(folder, folder.with_name(name)) for name in (without or {}).get(kind, ())
+        )
     ]
 
 

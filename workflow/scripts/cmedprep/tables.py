@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from cmedplan.atomic import clear_parts, part_of
 PROVENANCE_KEY = b"cmed"
 CLIP_KEY_NAMES = ("clip_id", "subject", "emotion", "filename")
 FRAME_KEY_NAMES = (*CLIP_KEY_NAMES, "frame_index", "timestamp_s")
+
+BY_PART = ("samples", "motion")
+"""The folders of results with a folder for each scheme or method."""
 
 
 class TableWriter:
@@ -40,7 +43,9 @@ class TableWriter:
     def __init__(self, path: Path, schema: pa.Schema, provenance: Mapping[str, Any]) -> None:
         text = json.dumps(provenance, sort_keys=True, ensure_ascii=False)
         self.path = path
-        self.schema = schema.with_metadata({PROVENANCE_KEY: text.encode()})
+        self.schema = schema.with_metadata(
+            {**(schema.metadata or {}), PROVENANCE_KEY: text.encode()}
+        )
         self._temporary = part_of(path)
 
     def __enter__(self) -> "TableWriter":
@@ -80,10 +85,10 @@ def write_table(
         writer.write(rows)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Read a table of clips as dictionaries. For tables of frames use `iterate_clips`."""
-    with _whole(path):
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    with _whole(path), pq.ParquetFile(path) as file:
+        rows: list[dict[str, Any]] = file.read(columns).to_pylist()
     return rows
 
 
@@ -95,19 +100,35 @@ def read_provenance(path: Path) -> dict[str, Any]:
     return provenance
 
 
-def iterate_clips(path: Path) -> Iterator[tuple[str, pa.Table]]:
+def iterate_clips(path: Path, without: Collection[str] = ()) -> Iterator[tuple[str, pa.Table]]:
     """Yield the rows of each clip of a table, holding only one row group in memory.
 
-    A writer appends one clip at a time, so every row group holds whole clips.
+    A writer appends one clip at a time, so every row group holds whole clips. Columns that are
+    named in `without` are left unread.
     """
     with _whole(path):
         file = pq.ParquetFile(path)
     with file:
+        names = [name for name in file.schema_arrow.names if name not in without]
         for group in range(file.num_row_groups):
             with _whole(path):
-                rows = file.read_row_group(group)
+                rows = file.read_row_group(group, columns=names)
             for clip_id in pc.unique(rows["clip_id"]).to_pylist():
                 yield clip_id, rows.filter(pc.equal(rows["clip_id"], clip_id))
+
+
+def join_clips(path: Path, *others: Path) -> Iterator[tuple[str, pa.Table, *tuple[pa.Table, ...]]]:
+    """Yield each clip of a table with its rows there and in other tables.
+
+    The others have the same clips in the same order, and perhaps more.
+    """
+    beside = [iterate_clips(other) for other in others]
+    for clip_id, rows in iterate_clips(path):
+        yield clip_id, rows, *(_rows_of(clip_id, clips) for clips in beside)
+
+
+def _rows_of(clip_id: str, clips: Iterator[tuple[str, pa.Table]]) -> pa.Table:
+    return next(rows for found, rows in clips if found == clip_id)
 
 
 @contextmanager
@@ -185,7 +206,8 @@ def _digest_array(digest: "hashlib._Hash", array: pa.Array) -> None:
     digest.update(array.is_null().to_numpy(zero_copy_only=False).tobytes())
     kind = array.type
     if pa.types.is_fixed_size_list(kind):
-        _digest_array(digest, pa.array(to_array(array, (kind.list_size,)).reshape(-1)))
+        whole = array.fill_null([0] * kind.list_size) if array.null_count else array
+        _digest_array(digest, whole.flatten())
     elif pa.types.is_string(kind):
         for text in array.to_pylist():
             data = (text or "").encode()

@@ -30,7 +30,7 @@ VERDICTS = ("identical", "equivalent", "different", "source_differs", "missing")
 REPRODUCED = ("identical", "equivalent")
 """Verdicts that prove a clip."""
 
-STAGES = ("source", "index", "faces", "alignment", "frames", "samples")
+STAGES = ("source", "index", "faces", "alignment", "frames", "expression", "samples", "motion")
 
 LANDMARK_TOLERANCE_PX = 0.25
 """Of the aligned crop: by so much may a landmark differ."""
@@ -40,6 +40,9 @@ MATRIX_TOLERANCE_PX = 0.1
 
 LEAST_PSNR_DB = 45.0
 """Of the aligned images."""
+
+MOTION_TOLERANCE = 0.02
+"""By this share may an expression's greatest motion, a mean flow or a mean strain differ."""
 
 _INDEX_COLUMNS = (
     "status", "apex_frame", "apex_source", "emotion", "emotion_3class", "n_frames", "processed",
@@ -176,10 +179,50 @@ def _near_frames(apart: Differences) -> _Nearness:
     return level >= LEAST_PSNR_DB, f"images down to {level:.1f} dB PSNR"
 
 
-def _samples(a: _Row, b: _Row, _: Differences) -> _Finding:
-    before, now = ({s["scheme"]: s["sha256"] for s in row["samples"]} for row in (a, b))
-    changed = sorted(name for name in before | now if before.get(name) != now.get(name))
-    return ("different", ", ".join(changed)) if changed else ("identical", "")
+def _expression(a: _Row, b: _Row, _: Differences) -> _Finding:
+    if a["expression_sha256"] == b["expression_sha256"]:
+        return "identical", ""
+    apexes = a["motion_apex_frame"], b["motion_apex_frame"]
+    peaks = a["motion_peak_px"], b["motion_peak_px"]
+    close = apexes[0] == apexes[1] and _within(*peaks)
+    note = f"motion apex {apexes[0]} → {apexes[1]}, peak {peaks[0]} → {peaks[1]} px"
+    return ("equivalent" if close else "different"), note
+
+
+def _samples(a: _Row, b: _Row, apart: Differences) -> _Finding:
+    if changed := _changed_parts(a, b, "samples", "scheme", "sha256"):
+        return "different", ", ".join(changed)
+    if not (changed := _changed_parts(a, b, "samples", "scheme", "pixels_sha256")):
+        return "identical", ""
+    # Slots are equal and their images are not, which are frames or made of frames.
+    close = a["frames_sha256"] != b["frames_sha256"] and _near_frames(apart)[0]
+    return ("equivalent" if close else "different"), f"images of {', '.join(changed)}"
+
+
+def _motion(a: _Row, b: _Row, _: Differences) -> _Finding:
+    if not (changed := _changed_parts(a, b, "motion", "method", "sha256")):
+        return "identical", ""
+    before, now = ({m["method"]: m for m in row["motion"]} for row in (a, b))
+    close = before.keys() == now.keys() and all(
+        _within(before[name][value], now[name][value])
+        for name in changed
+        for value in ("mean_px", "mean_strain")
+    )
+    return ("equivalent" if close else "different"), ", ".join(changed)
+
+
+def _changed_parts(a: _Row, b: _Row, column: str, name: str, digest: str) -> list[str]:
+    """Return the schemes or methods whose digests differ, or that only one side has."""
+    before, now = ({part[name]: part[digest] for part in row[column]} for row in (a, b))
+    nothing = object()
+    return sorted(n for n in before | now if before.get(n, nothing) != now.get(n, nothing))
+
+
+def _within(before: float | None, now: float | None) -> bool:
+    """Tell whether two measures of motion are as good as equal."""
+    if before is None or now is None:
+        return before is now
+    return abs(now - before) <= MOTION_TOLERANCE * max(abs(before), abs(now))
 
 
 _CHECKS: dict[str, _Check] = {
@@ -188,7 +231,9 @@ _CHECKS: dict[str, _Check] = {
     "faces": _counted("faces_sha256", "n_detected", "frames with a face", _near_faces),
     "alignment": _counted("alignment_sha256", "n_written", "frames aligned", _near_alignment),
     "frames": _counted("frames_sha256", "n_written", "images", _near_frames),
+    "expression": _expression,
     "samples": _samples,
+    "motion": _motion,
 }
 
 
@@ -247,6 +292,11 @@ def explain(published: Mapping[str, Any], recomputed: Mapping[str, Any]) -> str:
 
 def _codes(origin: Mapping[str, Any]) -> dict[str, str]:
     upstream = origin["upstream"]
-    stages = {stage: made["code"] for stage, made in upstream.items() if stage != "sample_apex"}
-    samples = ", ".join(sorted({made["code"] for made in upstream["sample_apex"].values()}))
-    return stages | {"sample_apex": samples, "write_manifest": origin["code"]}
+    stages = {
+        # A stage with a folder for each scheme or method names the code of each.
+        stage: made["code"]
+        if "code" in made
+        else ", ".join(sorted({part["code"] for part in made.values()}))
+        for stage, made in upstream.items()
+    }
+    return stages | {"write_manifest": origin["code"]}

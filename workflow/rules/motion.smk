@@ -1,0 +1,30 @@
+"""Measure optical flow and strain from onset to apex, one folder for each method."""
+
+MOTION_CHAINS = {
+    method: stage_chain("measure_motion", config, SCRIPTS, method) for method in METHODS
+}
+MOTION_PARAMETERS = {
+    method: stage_parameters("measure_motion", config, method) for method in METHODS
+}
+
+
+rule measure_motion:
+    input:
+        index=f"{OUTPUT}/index/{{subject}}.parquet",
+        faces=f"{OUTPUT}/faces/{{subject}}.parquet",
+        alignment=f"{OUTPUT}/alignment/{{subject}}.parquet",
+        frames=f"{OUTPUT}/frames/{{subject}}.parquet",
+        expression=f"{OUTPUT}/expression/{{subject}}.parquet",
+    output:
+        f"{OUTPUT}/motion/{{method}}/{{subject}}.parquet",
+    log:
+        f"{OUTPUT}/logs/measure_motion/{{method}}/{{subject}}.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/measure_motion/{{method}}/{{subject}}.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    params:
+        chain=lambda wildcards: MOTION_CHAINS[wildcards.method],
+        parameters=lambda wildcards: MOTION_PARAMETERS[wildcards.method],
+    script:
+        "../scripts/measure_motion.py"

@@ -1,0 +1,19 @@
+"""Say which clips are tested in which fold, no subject on both sides."""
+
+
+rule make_splits:
+    input:
+        expand(f"{OUTPUT}/manifests/{{subject}}.parquet", subject=SUBJECTS),
+    output:
+        expand(f"{OUTPUT}/splits/{{split}}.parquet", split=SPLITS),
+    log:
+        f"{OUTPUT}/logs/make_splits.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/make_splits.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    params:
+        chain=stage_chain("make_splits", config, SCRIPTS),
+        parameters=stage_parameters("make_splits", config),
+    script:
+        "../scripts/make_splits.py"
