@@ -21,7 +21,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: run test verify setup demo check format benchmark-alignment benchmark-detection benchmark-apex \
+.PHONY: run test test-torch verify setup demo check format benchmark-alignment benchmark-detection benchmark-apex \
 	benchmark-flow benchmark-repeats envs docs-reruns clean
 .DELETE_ON_ERROR:
 
@@ -57,6 +57,12 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
 	cd workflow/scripts && find . -name '*.py' | sed 's|^\./||' | LC_ALL=C sort > modules.txt
+
+# PyTorch is not among the locked packages: uv adds one, for this test alone.
+test-torch: setup
+	UV_FIND_LINKS="$$(pip config get global.find-links 2>/dev/null)" \
+		$(UV) run --no-sync --with 'torch==2.13.*' \
+		python -m pytest tests/test_examples.py -k torch
 
 benchmark-alignment: setup
 	$(BIN)/python benchmarks/alignment.py

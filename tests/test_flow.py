@@ -16,15 +16,15 @@ from hypothesis.extra import numpy as arrays
 
 from cmedprep.flow import (
     METHODS,
+    face_mask,
     flow_between,
-    landmarks_in_crop,
     optical_strain,
     remove_rigid,
     template_of_crop,
 )
 from cmedprep.geometry import Template, apply, from_complex, resize
 from cmedprep.tables import digest_rows, fixed_list, to_array
-from tests.makers.flow_pairs import Pair, end_point_error, make_pair
+from tests.makers.flow_pairs import Pair, end_point_error, landmarks_in_crop, make_pair
 from tests.makers.synthetic_face import PULLS, Portrait, make_portrait
 
 SIZE = 224
@@ -221,6 +221,14 @@ def test_a_mesh_outside_the_crop_counts_as_none(mesh: np.ndarray) -> None:
     away = mesh + np.array([2000.0, 0.0, 0.0])
     expected = remove_rigid(flow, None, TEMPLATE)
     assert np.array_equal(remove_rigid(flow, away, TEMPLATE), expected)
+
+
+def test_the_face_is_marked_with_landmarks_and_without(smile: Pair) -> None:
+    found = face_mask(smile.landmarks, TEMPLATE)
+    typical = face_mask(None, TEMPLATE)
+    for mask in (found, typical):
+        assert mask.shape == (SIZE, SIZE)
+        assert (mask & smile.face).sum() > 0.8 * (mask | smile.face).sum()
 
 
 # --- strain -----------------------------------------------------------------------------------

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 
 from cmedprep.crops import crop_face, low_pass
-from cmedprep.flow import landmarks_in_crop
-from cmedprep.geometry import Template, apply, compose, fit_similarity, invert
+from cmedprep.geometry import Template, apply, compose, fit_similarity, invert, scale_of
 from tests.makers.alignment_scores import template_similarity
 from tests.makers.synthetic_face import (
     Array,
@@ -134,6 +133,20 @@ def make_pair(
         mask.astype(bool),
         landmarks,
     )
+
+
+def landmarks_in_crop(landmarks: Array, matrix: Array) -> Array:
+    """Bring landmarks (478, 3) of a frame into its crop, depth and all.
+
+    Parameters
+    ----------
+    landmarks : ndarray, shape (478, 3)
+        In source px.
+    matrix : ndarray, shape (2, 3)
+        Source pixel to crop pixel, a similarity.
+    """
+    depth = landmarks[:, 2:] * scale_of(matrix)
+    return np.concatenate([apply(matrix, landmarks[:, :2]), depth], axis=1)
 
 
 def compress(frames: list[Image], crf: int) -> list[Image]:

@@ -7,6 +7,7 @@ name becomes part of a path only when it is *safe*.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -17,11 +18,15 @@ VIDEO_SUFFIXES = frozenset(
 )
 """File name endings, in lower case, by which a stray file is taken for a video."""
 
+# A data set repeats its names: of subjects and emotions in every row, of clips in every folder.
+_remembered = lru_cache(maxsize=2**15)
+
 _SEPARATORS = re.compile(r"[\s_]+")
 _UNSAFE = re.compile(r"[^\w.+-]")
 _LONGEST = 120  # bytes; leaves room for a suffix under the usual limit of 255
 
 
+@_remembered
 def key(name: str) -> str:
     """Return the form under which two spellings of a name are equal.
 
@@ -36,6 +41,7 @@ def key(name: str) -> str:
     return _SEPARATORS.sub("_", unicodedata.normalize("NFC", name).strip()).casefold()
 
 
+@_remembered
 def emotion_key(name: str) -> str:
     """Return the form under which two spellings of an emotion are equal.
 
@@ -45,6 +51,7 @@ def emotion_key(name: str) -> str:
     return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFC", name)).casefold()
 
 
+@_remembered
 def has_video_suffix(filename: str) -> bool:
     """Tell whether a file name ends like a video's."""
     before, _, ending = filename.strip().rpartition(".")
@@ -60,11 +67,13 @@ def stem(filename: str) -> str:
     return filename.strip().rpartition(".")[0] if has_video_suffix(filename) else filename
 
 
+@_remembered
 def tidy(name: str) -> str:
     """Return a name as it is written in outputs: composed, stripped, without spaces."""
     return re.sub(r"\s+", "_", unicodedata.normalize("NFC", name).strip())
 
 
+@_remembered
 def fault(name: str) -> str | None:
     """Say why a name must not become part of a path, or None if it may.
 
@@ -85,6 +94,7 @@ def fault(name: str) -> str | None:
     return None
 
 
+@_remembered
 def path_component(name: str) -> str:
     """Return a name as one safe component of an output path.
 

@@ -94,17 +94,19 @@ def scan_videos(root: Path, layout: str, folder: Path) -> list[VideoFile]:
     """
     inside = os.path.realpath(root)
     depth = {"subjects": 2, "flat": 1}[layout]
-    return sorted(_walk(root, folder, (), depth, inside), key=lambda file: file.path)
+    place = folder.relative_to(root).as_posix()
+    return sorted(_walk(str(folder), place, (), depth, inside), key=lambda file: file.path)
 
 
 def _walk(
-    root: Path, folder: Path, parents: tuple[str, ...], depth: int, inside: str
+    folder: str, place: str, parents: tuple[str, ...], depth: int, inside: str
 ) -> Iterator[VideoFile]:
+    """Yield the files in a folder, whose path below the root is `place`, and in those inside it."""
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
         raise PlanError(
-            str(folder),
+            folder,
             expected="a folder that can be read",
             found=error.strerror or str(error),
             remedy="give yourself the right to read it",
@@ -113,16 +115,17 @@ def _walk(
         if entry.name.startswith("."):
             continue
         fault = _link_fault(entry, inside)
+        path = f"{place}/{entry.name}"
         if fault is None and entry.is_dir():
-            yield from _walk(root, Path(entry), (*parents, entry.name), depth, inside)
+            yield from _walk(entry.path, path, (*parents, entry.name), depth, inside)
             continue
         if fault is not None and len(parents) < depth and not has_video_suffix(entry.name):
-            yield replace(_describe(root, entry, (*parents, entry.name), fault), filename="")
+            yield replace(_describe(path, entry, (*parents, entry.name), fault), filename="")
             continue
         placed = len(parents) == depth
         if not placed and not has_video_suffix(entry.name):
             continue
-        yield _describe(root, entry, parents if placed else (), fault)
+        yield _describe(path, entry, parents if placed else (), fault)
 
 
 def _link_fault(entry: os.DirEntry[str], inside: str) -> str | None:
@@ -139,7 +142,7 @@ def _link_fault(entry: os.DirEntry[str], inside: str) -> str | None:
 
 
 def _describe(
-    root: Path, entry: os.DirEntry[str], parents: tuple[str, ...], fault: str | None
+    path: str, entry: os.DirEntry[str], parents: tuple[str, ...], fault: str | None
 ) -> VideoFile:
     try:
         facts = os.lstat(entry.path) if fault else os.stat(entry.path)
@@ -147,7 +150,6 @@ def _describe(
         facts, fault = os.lstat(entry.path), error.strerror or str(error)
     if fault is None and not stat.S_ISREG(facts.st_mode):
         fault = "it is not a regular file"
-    path = Path(entry.path).relative_to(root).as_posix()
     if fault is None and _in_unicode(path) != path:
         fault = "its path is not written in UTF-8"
     names = [_in_unicode(name) for name in (*parents, entry.name)]
@@ -164,4 +166,6 @@ def _describe(
 
 def _in_unicode(name: str) -> str:
     """Return a file's name with an escape for each byte that is not UTF-8, as tables need it."""
+    if name.isascii():
+        return name
     return os.fsencode(name).decode("utf-8", "backslashreplace")

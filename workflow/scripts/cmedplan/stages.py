@@ -26,7 +26,7 @@ class Stage:
 
 SPLITS = tuple(
     f"{protocol}_{labels}"
-    for protocol in ("loso", "kfold")
+    for protocol in ("loso", "kfold", "repeated")
     for labels in ("emotion", "emotion_with_none", "3class", "3class_with_none")
 )
 """The tables of `make_splits`: a protocol, and what counts as a class."""

@@ -8,7 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from cmedprep.expression import crop_landmarks
-from cmedprep.flow import flow_between, optical_strain, remove_rigid, template_of_crop
+from cmedprep.flow import (
+    face_mask,
+    flow_between,
+    optical_strain,
+    remove_rigid,
+    template_of_crop,
+)
 from cmedprep.geometry import Template
 from cmedprep.images import read_images
 from cmedprep.schemas import MOTION
@@ -67,18 +73,25 @@ def measure_clip(
         if frame not in written:
             return row | {"reason": f"the {name} frame {frame} has no face"}
     places = [written.index(frame) for frame in (ONSET, apex_frame)]
-    (landmarks,) = crop_landmarks(frames.take(places[:1]), faces)
-    mesh = None if np.isnan(landmarks).any() else landmarks
     onset, at_apex = read_images(frames, results, places)
-    crop = template_of_crop(template, len(onset))
+    mesh, crop = _first_mesh(frames, faces), template_of_crop(template, len(onset))
     flow = remove_rigid(flow_between(onset, at_apex, method), mesh, crop)
     strain = optical_strain(flow)
+    face = face_mask(mesh, crop)
     length = np.linalg.norm(flow, axis=-1)
     return row | {
         "shape": list(flow.shape),
-        "mean_px": float(length.mean()),
-        "max_px": float(length.max()),
-        "mean_strain": float(strain.mean()),
+        "mean_px": float(length[face].mean()),
+        "max_px": float(length[face].max()),
+        "mean_strain": float(strain[face].mean()),
         "flow": flow.astype(np.float16).ravel(),
         "strain": strain.astype(np.float16).ravel(),
     }
+
+
+def _first_mesh(frames: pa.Table, faces: pa.Table) -> np.ndarray:
+    """Return the landmarks of the first image that has any, in its pixels, (478, 3)."""
+    landmarks = crop_landmarks(frames, faces)
+    seen = np.flatnonzero(~np.isnan(landmarks[:, 0, 0]))
+    first: np.ndarray = landmarks[seen[0]]
+    return first

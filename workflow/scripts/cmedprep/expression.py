@@ -29,6 +29,7 @@ def spot_clip(frames: pa.Table, faces: pa.Table, results: Path, template: Templa
     count = frames.num_rows
     columns = {name: frames[name] for name in FRAME_KEY_NAMES} | {
         "motion_px": pa.array(spotted.motion_px, from_pandas=True),
+        "motion_smooth_px": pa.array(spotted.smooth_px, from_pandas=True),
         "motion_apex": np.arange(count) == (-1 if spotted.apex is None else spotted.apex),
         "motion_peak_px": pa.array([spotted.peak_px] * count, from_pandas=True),
         "motion_snr": pa.array([spotted.snr] * count, from_pandas=True),

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from skimage.registration import optical_flow_tvl1
 
-from cmedprep.geometry import Template, apply, resize, scale_of
-from cmedprep.skin import depth_at, rigid_skin
+from cmedprep.geometry import Template, apply, resize
+from cmedprep.skin import FACE_OVAL, depth_at, rigid_skin
 from cmedprep.texture import normalise_contrast, to_grey_levels
 
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -120,21 +120,6 @@ def template_of_crop(template: Template, size: int) -> Template:
     return Template(size, factor * template.inter_ocular, (x, y))
 
 
-def landmarks_in_crop(landmarks: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Bring landmarks (478, 3) of a frame into its crop, depth and all.
-
-    Parameters
-    ----------
-    landmarks : ndarray, shape (478, 3)
-        In source px.
-    matrix : ndarray, shape (2, 3)
-        Source pixel to crop pixel, a similarity.
-    """
-    depth = landmarks[:, 2:] * scale_of(matrix)
-    place: np.ndarray = apply(matrix, landmarks[:, :2])
-    return np.concatenate([place, depth], axis=1)
-
-
 def remove_rigid(flow: np.ndarray, landmarks: np.ndarray | None, template: Template) -> np.ndarray:
     """Take out of a flow what is the head's and not the skin's; see `rigid_motion`.
 
@@ -161,7 +146,7 @@ def rigid_motion(flow: np.ndarray, landmarks: np.ndarray | None, template: Templ
     flow : ndarray, shape (size, size, 2)
         In crop px.
     landmarks : ndarray, shape (478, 3), optional
-        The face's mesh in crop px (`landmarks_in_crop`). Without it a similarity is fitted
+        The face's mesh in crop px (`expression.crop_landmarks`). Without it a similarity is fitted
         to the upper half of a typical face; parallax stays.
     template : Template
         Of the crop, and of its size (`template_of_crop`).
@@ -171,17 +156,14 @@ def rigid_motion(flow: np.ndarray, landmarks: np.ndarray | None, template: Templ
     ndarray, shape (size, size, 2)
         In crop px. Away from the face it is extrapolated.
     """
-    pixels = np.stack(np.meshgrid(*2 * [np.arange(template.size)]), axis=-1).astype(float)
-    unit = template.inter_ocular
-    place = (pixels - np.array(template.eye_midpoint)) / unit
-    x, y = np.moveaxis(place, -1, 0)
+    x, y = np.moveaxis(_places(template), -1, 0)
     one, none = np.ones_like(x), np.zeros_like(x)
     lattice = np.zeros(x.shape, dtype=bool)
     lattice[::_EVERY, ::_EVERY] = True
     if landmarks is not None:
         skin = lattice & rigid_skin(landmarks, template)[0]
     if landmarks is not None and skin.sum() >= _FEWEST_POINTS:
-        z = _depth(landmarks, template) / unit
+        z = _depth(landmarks, template) / template.inter_ocular
         across = [one, none, x, y, none, none, z, none]
         down = [none, one, none, none, x, y, none, z]
     else:
@@ -254,6 +236,33 @@ def optical_strain(flow: np.ndarray, smoothing_px: float = STRAIN_SMOOTHING_PX) 
     shear = (u_y + v_x) / 2
     strain = np.sqrt(np.square(u_x) + np.square(v_y) + 2 * np.square(shear))
     return np.asarray(strain[inside, inside], dtype=np.float32)
+
+
+def face_mask(landmarks: np.ndarray | None, template: Template) -> np.ndarray:
+    """Mark the face in a crop, (size, size) bool: where a flow without the head means something.
+
+    Parameters
+    ----------
+    landmarks : ndarray, shape (478, 2 or 3), optional
+        The face's mesh in crop px. Without it the oval of a typical face is taken.
+    template : Template
+        Of the crop, and of its size (`template_of_crop`).
+    """
+    if landmarks is None:
+        x, y = np.moveaxis(_places(template), -1, 0)
+        typical: np.ndarray = np.hypot(x / 1.05, (y - 0.38) / 1.25) < 1
+        return typical
+    mask = np.zeros((template.size, template.size), np.uint8)
+    outline = cv2.convexHull(np.rint(landmarks[list(FACE_OVAL), :2]).astype(np.int32))
+    cv2.fillConvexPoly(mask, outline, 1)
+    return mask.astype(bool)
+
+
+def _places(template: Template) -> np.ndarray:
+    """Return the pixels of a crop in inter-ocular distances from between the eyes, (s, s, 2)."""
+    pixels = np.stack(np.meshgrid(*2 * [np.arange(template.size)]), axis=-1)
+    places: np.ndarray = (pixels - np.array(template.eye_midpoint)) / template.inter_ocular
+    return places
 
 
 def _evenly_lit(crop: np.ndarray) -> np.ndarray:

@@ -134,6 +134,7 @@ EXPRESSION = pa.schema(
     [
         *FRAME_KEYS,
         pa.field("motion_px", pa.float64()),
+        pa.field("motion_smooth_px", pa.float64()),
         pa.field("motion_apex", pa.bool_(), nullable=False),
         # Of the whole clip, the same in all its rows:
         pa.field("motion_peak_px", pa.float64()),

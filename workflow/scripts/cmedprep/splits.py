@@ -6,15 +6,17 @@ training never helps it in the test.
 """
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from cmedprep.tables import CLIP_KEY_NAMES
 
-PROTOCOLS = ("loso", "kfold")
+PROTOCOLS = ("loso", "kfold", "repeated")
 LABEL_SETS = ("emotion", "emotion_with_none", "3class", "3class_with_none")
 
 Row = dict[str, Any]
@@ -37,14 +39,15 @@ def make_split(
         or no label, are left out.
     protocol : str
         ``loso`` leaves one subject out in each fold; folds count the subjects in their sorted
-        order. ``kfold`` deals the subjects out to folds so that every fold has the classes in
-        nearly the same shares.
+        order. ``kfold`` is scikit-learn's StratifiedGroupKFold: whole subjects, and the classes
+        in nearly the same shares in every fold. ``repeated`` is the same by our own dealing out,
+        which gives another split for each seed.
     labels : str
         One of `LABEL_SETS`; see `label_of`.
     folds : int
-        How many folds ``kfold`` makes. With fewer subjects than that it makes one for each.
+        How many folds ``kfold`` and ``repeated`` make; with fewer subjects, one for each.
     seeds : sequence of int
-        ``kfold`` makes a split for each of them; ``loso`` takes no notice.
+        ``kfold`` takes the first, ``repeated`` makes a split for each, ``loso`` needs none.
     without_expression : str, optional
         The emotion of clips without expression.
 
@@ -73,8 +76,13 @@ def make_split(
     classes = np.array([row["label"] for row in labelled], dtype=str)
     split: list[Row] = []
     divisions = []
-    for seed in [None] if protocol == "loso" else sorted(set(seeds)):
-        fold_of = assign_folds(subjects, classes, folds, seed)
+    drawn: dict[str, list[int | None]] = {
+        "loso": [None],
+        "kfold": [seeds[0]],
+        "repeated": [*sorted(set(seeds))],
+    }
+    for seed in drawn[protocol]:
+        fold_of = _ASSIGN[protocol](subjects, classes, folds, seed)
         split += [
             row | {"fold": fold, "seed": seed}
             for row, fold in zip(labelled, fold_of.tolist(), strict=True)
@@ -86,7 +94,7 @@ def make_split(
         "labels": labels,
         "n_clips": len(labelled),
         "n_subjects": len(set(subjects)),
-        "folds_requested": folds if protocol == "kfold" else None,
+        "folds_requested": None if protocol == "loso" else folds,
         "folds_made": len(made),
         "clips_per_class": dict(sorted(Counter(classes.tolist()).items())),
         "subjects_per_class": {
@@ -119,9 +127,39 @@ def label_of(row: Mapping[str, Any], labels: str, without_expression: str | None
     return none if emotion == without_expression else emotion
 
 
-def assign_folds(
+def leave_one_out(
     subjects: np.ndarray, classes: np.ndarray, folds: int, seed: int | None
 ) -> np.ndarray:
+    """Return the fold, (n,) from 0, in which each clip is tested: one for each subject.
+
+    Of the parameters, those of `deal_out`, only `subjects` counts.
+    """
+    return np.unique(subjects, return_inverse=True)[1]
+
+
+def stratify(subjects: np.ndarray, classes: np.ndarray, folds: int, seed: int | None) -> np.ndarray:
+    """Return the fold, (n,) from 0, in which each clip is tested, by scikit-learn.
+
+    Parameters are those of `deal_out`. Where no class has as many clips as there are folds,
+    there is nothing to stratify by, and subjects are only grouped.
+    """
+    n = min(folds, len(np.unique(subjects)))
+    if n < 2:  # Nothing to deal out.
+        return np.zeros(len(subjects), dtype=int)
+    _, kind, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    splitter = StratifiedGroupKFold if counts.max() >= n else GroupKFold
+    with warnings.catch_warnings():
+        # Of classes too small for all folds; the facts name them fold by fold.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        divided = splitter(n, shuffle=True, random_state=seed).split(kind, kind, subjects)
+        tests = [test for _, test in divided if len(test)]
+    fold_of = np.empty(len(subjects), dtype=int)
+    for fold, test in enumerate(tests):
+        fold_of[test] = fold
+    return fold_of
+
+
+def deal_out(subjects: np.ndarray, classes: np.ndarray, folds: int, seed: int | None) -> np.ndarray:
     """Return the fold, (n,) from 0, in which each clip is tested.
 
     Subjects with many clips, or with many of a rare class, are dealt out first, each to the
@@ -139,12 +177,10 @@ def assign_folds(
         Of each clip.
     folds : int
         The number of folds; with fewer subjects, one for each.
-    seed : int, optional
-        None leaves one subject out in each fold.
+    seed : int
+        Of the order.
     """
     names, subject = np.unique(subjects, return_inverse=True)
-    if seed is None:
-        return subject
     kinds, kind = np.unique(classes, return_inverse=True)
     clips = np.zeros((len(names), len(kinds)))
     np.add.at(clips, (subject, kind), 1)
@@ -163,10 +199,13 @@ def assign_folds(
     return fold_of[subject]
 
 
-def _draw(seed: int, name: str) -> float:
+def _draw(seed: int | None, name: str) -> float:
     """Draw a number in [0, 1) for a name; the same on every machine, and for whatever others."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
+
+
+_ASSIGN = {"loso": leave_one_out, "kfold": stratify, "repeated": deal_out}
 
 
 def _describe(

@@ -264,7 +264,8 @@ def split_motion(followed: Followed) -> Motions:
 
     def misfit(index: int, flow: np.ndarray) -> np.ndarray:
         rest = np.square(flow - design @ parameters[index])
-        return rest[0::2] + rest[1::2]
+        total: np.ndarray = rest[0::2] + rest[1::2]
+        return total
 
     for index in range(n):
         flow = whitened(index)
@@ -302,18 +303,17 @@ def _read_off(pulse: Pulse, known: np.ndarray, followed: Followed, template: Tem
     smooth = cv2.GaussianBlur(
         pulse.measured[None], (0, 0), sigma, sigmaY=1e-6, borderType=cv2.BORDER_REPLICATE
     )[0]
+    # Either errs by itself: the smoothed curve by noise, the pulse where its shape is not the true.
     believed = 0.5 * (smooth + pulse.fitted)
     # A displacement at every point, and of those the longest.
     field = followed.lattice.face @ pulse.mode
     px = float(np.hypot(*field.T).max()) * template.size / followed.size
-    frames = np.arange(len(known))
-    motion = np.full(len(known), np.nan)
-    motion[known] = (pulse.measured - believed[0]) * px
-    smooth_px = np.interp(frames, frames[known], (believed - believed[0]) * px)
-    smooth_px[~known] = np.nan
-    apex = int(frames[known][believed.argmax()])
+    motion_px, smooth_px = np.full((2, len(known)), np.nan)
+    motion_px[known] = (pulse.measured - smooth[0]) * px
+    smooth_px[known] = (believed - believed[0]) * px
+    apex = int(np.flatnonzero(known)[believed.argmax()])
     return Spotted(
-        motion_px=motion,
+        motion_px=motion_px,
         smooth_px=smooth_px,
         apex=apex,
         peak_px=float(smooth_px[apex]),

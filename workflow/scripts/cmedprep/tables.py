@@ -52,7 +52,12 @@ class TableWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         clear_parts(self.path)
         self._writer = pq.ParquetWriter(
-            self._temporary, self.schema, compression="zstd", write_statistics=True
+            self._temporary,
+            self.schema,
+            compression="zstd",
+            write_statistics=True,
+            # Of pixels and floating-point numbers hardly one is met twice.
+            use_dictionary=[field.name for field in self.schema if pa.types.is_string(field.type)],
         )
         return self
 
