@@ -1,5 +1,6 @@
 # make run    set up, make the demo data set, run the workflow on it
 # make test   set up, run every test
+# make baseline  recognise the expressions of the demo by their flow, subjects left out
 # make verify SUBJECT=…  make a subject anew and compare it with its manifest (REFERENCE=…)
 # make setup  set up alone, into .venv
 
@@ -21,7 +22,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: run test test-torch verify setup demo check format benchmark-alignment benchmark-detection benchmark-apex \
+.PHONY: run test baseline test-torch verify setup demo check format benchmark-alignment benchmark-detection benchmark-apex \
 	benchmark-flow benchmark-repeats envs docs-reruns clean
 .DELETE_ON_ERROR:
 
@@ -57,6 +58,11 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
 	cd workflow/scripts && find . -name '*.py' | sed 's|^\./||' | LC_ALL=C sort > modules.txt
+
+baseline: demo
+	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml --quiet host rules progress \
+		--config 'motion={methods: [dis]}'
+	$(BIN)/python examples/baseline.py $(RESULTS)
 
 # PyTorch is not among the locked packages: uv adds one, for this test alone.
 test-torch: setup

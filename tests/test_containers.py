@@ -157,7 +157,11 @@ def test_flow_is_an_array_in_one_line(outside: Project, method: str) -> None:
     assert flow.shape == (4, 224, 224, 2)
     assert strain.shape == (4, 224, 224)
     assert flow.dtype == strain.dtype == np.float16
-    assert np.allclose(np.linalg.norm(flow, axis=-1).mean(axis=(1, 2)), motion["mean_px"], 0.01)
+    length = np.linalg.norm(flow.astype(float), axis=-1)
+    # The greatest in the face, and so in the part around its middle, and at most in the crop.
+    assert (length[:, 60:180, 70:154].max(axis=(1, 2)) <= motion["max_px"] * 1.01).all()
+    assert (motion["max_px"] <= length.max(axis=(1, 2)) * 1.01).all()
+    assert (motion["mean_px"] > 0).all()
     assert set(motion["reason"]) == {""}
 
 

@@ -148,3 +148,26 @@ def test_manifests_certify_the_alignment(manifests: pd.DataFrame) -> None:
     assert set(aligned["grade"]) <= {"A", "B"}
     assert (aligned["residual_jitter_px"] < 0.6 * aligned["landmark_jitter_px"]).all()
     assert manifests[~manifests["processed"]]["grade"].isna().all()
+
+
+def test_the_apex_of_the_motion_is_the_true_one(manifests: pd.DataFrame, demo: Path) -> None:
+    truth = pd.read_parquet(demo / "truth" / "clips.parquet").dropna(subset=["apex_frame"])
+    keys = ["subject", "emotion", "filename"]
+    spotted = truth.merge(manifests, on=keys, suffixes=("_true", ""))
+    distance = (spotted["motion_apex_frame"] - spotted["apex_frame_true"]).abs()
+    assert len(distance) >= 13
+    assert (distance <= 1).mean() >= 0.95
+    assert distance.mean() < 0.75
+    # The label check: the annotation less the truth is nothing, so this is the same.
+    annotated = spotted[spotted["apex_source"] == "annotated"]
+    assert annotated["motion_apex_distance"].abs().max() <= 1
+
+
+def test_clips_without_expression_have_no_sure_apex(manifests: pd.DataFrame) -> None:
+    calm = manifests[manifests["processed"] & (manifests["emotion"] == "No_Emotion")]
+    assert len(calm) >= 3
+    assert (calm["motion_snr"].fillna(0) < 8).all()
+
+
+def test_no_frame_of_the_demo_is_taken_for_a_repeat(manifests: pd.DataFrame) -> None:
+    assert (manifests.loc[manifests["processed"], "n_repeats"] == 0).all()

@@ -7,6 +7,14 @@ from statistics import median
 
 from cmedprep.tables import read_rows
 
+PLACES = """
+  {0}/clips.parquet        every metadata row and video, with status and reason
+  {0}/manifests/           one table per subject: counts, quality, digests of its clips
+  {0}/samples/             one folder per sampling scheme, one table per subject
+  {0}/splits/              which clips are tested in which fold, no subject on both sides
+  {0}/images/              aligned faces: {{subject}}/{{emotion}}/{{clip}}/{{frame}}.png
+"""
+
 
 def summarise_run(results):
     """Print the ledger, the counts of frames and samples, and the places to look at."""
@@ -17,41 +25,23 @@ def summarise_run(results):
     rows = sum(clip["metadata_row"] is not None for clip in clips)
     strays = len(clips) - rows
     print(f"\n{rows} metadata rows, and {strays} video{'s'[: strays != 1]} without a row:")
-    status = {row["clip_id"]: row["status"] for row in clips}
-    status |= {row["clip_id"]: row["status"] for row in manifests}
+    status = {row["clip_id"]: row["status"] for row in (*clips, *manifests)}
     for name, count in Counter(status.values()).most_common():
         print(f"  {count:6d}  {name}")
-    frames = sum(row["n_frames"] for row in manifests if row["processed"])
-    written = sum(row["n_written"] or 0 for row in manifests)
-    print(f"{written} of {frames} frames aligned and written")
-    grades = Counter(row["grade"] for row in manifests if row["grade"])
-    jitter = [row["residual_jitter_px"] for row in manifests if row["residual_jitter_px"]]
-    if jitter:
+    done = [row for row in manifests if row["processed"]]
+    written, frames = (sum(row[name] or 0 for row in done) for name in ("n_written", "n_frames"))
+    print(f"{written} of {frames} frames aligned and written, ", end="")
+    print(f"{sum(row['n_repeats'] or 0 for row in done)} of them repeat an earlier one")
+    grades = Counter(row["grade"] for row in done if row["grade"])
+    if jitter := [row["residual_jitter_px"] for row in done if row["residual_jitter_px"]]:
         listed = ", ".join(f"{grade} {count}" for grade, count in sorted(grades.items()))
         print(f"Grades of alignment: {listed}; median residual jitter {median(jitter):.2f} px")
-    distances = [
-        abs(row["motion_apex_distance"])
-        for row in manifests
-        if row["motion_apex_distance"] is not None
-    ]
-    if distances:
-        near = sum(distance <= 1 for distance in distances)
-        print(
-            f"Apex of the motion within a frame of the annotated: {near} of {len(distances)} clips"
-        )
-    if frozen := sum(row["n_repeats"] or 0 for row in manifests):
-        print(f"{frozen} frames repeat an earlier one")
-    samples = Counter(
-        sample["scheme"] for row in manifests for sample in row["samples"] if sample["n_slots"]
-    )
+    if apart := [d for row in done if (d := row["motion_apex_distance"]) is not None]:
+        near = sum(abs(distance) <= 1 for distance in apart)
+        print(f"Motion apex within a frame of the annotated one: {near} of {len(apart)} clips")
+    samples = Counter(part["scheme"] for row in done for part in row["samples"] if part["n_slots"])
     print("Samples: " + ", ".join(f"{name} of {n} clips" for name, n in sorted(samples.items())))
-    print(f"""
-  {results}/clips.parquet        every metadata row and video, with status and reason
-  {results}/manifests/           one table per subject: counts, quality, digests of its clips
-  {results}/samples/             one folder per sampling scheme, one table per subject
-  {results}/splits/              which clips are tested in which fold, no subject on both sides
-  {results}/images/              aligned faces: {{subject}}/{{emotion}}/{{clip}}/{{frame}}.png
-""")
+    print(PLACES.format(results))
 
 
 if __name__ == "__main__":
