@@ -9,7 +9,6 @@ only help them.
 """
 
 import argparse
-import io
 import os
 import sys
 import time
@@ -22,7 +21,6 @@ from pathlib import Path
 # One core, as the tables say: before NumPy is imported.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
-import av
 import cv2
 import numpy as np
 
@@ -39,6 +37,7 @@ from cmedprep.stabilise import Stabilised, stabilise  # noqa: E402
 from cmedprep.video import read_frames  # noqa: E402
 from tests.makers import alignment_scores as scores_of  # noqa: E402
 from tests.makers import synthetic_face as maker  # noqa: E402
+from tests.makers.make_videos import compress  # noqa: E402
 
 TEMPLATE = Template()
 # OpenFace 2.0, lib/local/FaceAnalyser/src/Face_utils.cpp, extract_rigid_points(): 24 of the 68
@@ -155,22 +154,6 @@ def find_landmarks(frames: list[np.ndarray]) -> np.ndarray:
     return found
 
 
-def compress(frames: list[np.ndarray]) -> list[np.ndarray]:
-    """Send frames through H.264 at a bit rate that hurts."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        options = {"crf": str(CRF), "preset": "veryfast", "threads": "1"}
-        stream = container.add_stream("libx264", rate=30, options=options)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-    file.seek(0)
-    with av.open(file) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
 def synthetic_clips(
     portrait: maker.Portrait, small: maker.Portrait, seed: int
 ) -> Iterator[tuple[str, Clip]]:
@@ -191,7 +174,7 @@ def synthetic_clips(
         motion = maker.Motion.wander(N_FRAMES, seed=seed, yaw=turn, pitch=turn, shift=shift)
         truth = maker.ClipTruth(of.face, motion, expression, blink)
         frames = list(maker.render_clip(of, truth, capture))
-        frames = compress(frames) if codec else frames
+        frames = compress(frames, CRF) if codec else frames
         return Clip(frames, find_landmarks(frames), truth)
 
     hand = maker.Occluder(

@@ -8,7 +8,6 @@ Methods of peers are re-implemented from their papers, on our aligned faces.
 """
 
 import argparse
-import io
 import os
 import sys
 import time
@@ -20,7 +19,6 @@ from pathlib import Path
 # One core, as the tables say: before NumPy is imported.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
-import av
 import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -38,6 +36,7 @@ from cmedprep.skin import LIPS  # noqa: E402
 from cmedprep.spotting import Spotted, follow_points, spot_apex  # noqa: E402
 from cmedprep.video import read_frames  # noqa: E402
 from tests.makers import synthetic_face as maker  # noqa: E402
+from tests.makers.make_videos import compress  # noqa: E402
 
 TEMPLATE = Template()
 WIDTH, HEIGHT = 400, 360
@@ -155,22 +154,6 @@ class Clip:
         """Positions of the frames that show most."""
         assert self.strength is not None
         return np.flatnonzero(self.strength >= self.strength.max() - 1e-9)
-
-
-def compress(frames: list[np.ndarray], crf: int) -> list[np.ndarray]:
-    """Send frames through H.264."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
-        stream = container.add_stream("libx264", rate=30, options=options)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-    file.seek(0)
-    with av.open(file) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
 def align(

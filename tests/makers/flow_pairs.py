@@ -1,15 +1,14 @@
 """Pairs of crops, onset and apex, whose optical flow is known in every pixel."""
 
-import io
 from dataclasses import dataclass
 
-import av
 import cv2
 import numpy as np
 
 from cmedprep.crops import crop_face, low_pass
 from cmedprep.geometry import Template, apply, compose, fit_similarity, invert, scale_of
 from tests.makers.alignment_scores import template_similarity
+from tests.makers.make_videos import compress
 from tests.makers.synthetic_face import (
     Array,
     Blink,
@@ -147,22 +146,6 @@ def landmarks_in_crop(landmarks: Array, matrix: Array) -> Array:
     """
     depth = landmarks[:, 2:] * scale_of(matrix)
     return np.concatenate([apply(matrix, landmarks[:, :2]), depth], axis=1)
-
-
-def compress(frames: list[Image], crf: int) -> list[Image]:
-    """Encode frames as H.264 and decode them again."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
-        stream = container.add_stream("libx264", rate=30, options=options)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-    file.seek(0)
-    with av.open(file) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
 def end_point_error(found: Array, true: Array, where: Array) -> float:
