@@ -144,6 +144,7 @@ def test_what_is_stated_is_kept() -> None:
     "path",
     [
         *("apex", "detection", "alignment", "alignment.template", "crop", "sampling", "labels"),
+        *("motion", "splits"),
         *("dataset.columns", "labels.three_class", "subjects"),
     ],
 )
@@ -210,7 +211,16 @@ def test_a_missing_root_is_named(config: dict[str, Any]) -> None:
         ("subjects", []),
         ("subjects", "Subject_01"),
         ("subjects", ["A", "A"]),
+        ("apex.missing", "clamp"),
         ("apex.out_of_range", "guess"),
+        ("images", "zip"),
+        ("images", None),
+        ("motion.methods", ["lucas"]),
+        ("motion.methods", ["dis", "dis"]),
+        ("motion.methods", "dis"),
+        ("splits.folds", 1),
+        ("splits.seeds", []),
+        ("splits.seeds", [-1]),
         ("detection.min_confidence", 1.5),
         ("detection.min_confidence", -0.1),
         ("detection.min_confidence", "0.5"),
@@ -306,6 +316,15 @@ def test_a_subject_that_yaml_takes_for_a_number_is_named() -> None:
         ({"name": "../a", "method": "keyframes"}, "name"),
         ({"name": "a\n", "method": "keyframes"}, "name"),
         ({"name": "", "method": "keyframes"}, "name"),
+        ({"name": "a", "method": "tim"}, "slots"),
+        ({"name": "a", "method": "tim", "slots": 10, "spacing": "phase"}, "slots"),
+        ({"name": "a", "method": "tim", "slots": 10, "spacing": "odd"}, "spacing"),
+        ({"name": "a", "method": "tim", "slots": 1}, "slots"),
+        ({"name": "a", "method": "uniform"}, "slots"),
+        ({"name": "a", "method": "uniform", "slots": 5, "spacing": "even"}, "spacing"),
+        ({"name": "a", "method": "uniform", "slots": 5, "radius": 5}, "radius"),
+        ({"name": "a", "method": "phase", "slots": 5, "spacing": "even"}, "spacing"),
+        ({"name": "a", "method": "keyframes", "frames": "some"}, "frames"),
     ],
 )
 def test_a_faulty_scheme_is_refused_by_its_key(scheme: dict[str, Any], key: str) -> None:
@@ -331,6 +350,10 @@ def test_two_schemes_of_one_name_are_refused(names: tuple[str, str]) -> None:
         {"name": "a", "method": "window", "radius": 0},
         {"name": "a", "method": "window", "radius": 2, "boundary": "shrink"},
         {"name": "a", "method": "keyframes"},
+        {"name": "a", "method": "uniform", "slots": 2},
+        {"name": "a", "method": "tim", "slots": 10},
+        {"name": "a", "method": "tim", "slots": 11, "spacing": "phase", "frames": "distinct"},
+        {"name": "a", "method": "keyframes", "frames": "all"},
     ],
 )
 def test_a_good_scheme_is_taken(scheme: dict[str, Any]) -> None:
