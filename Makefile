@@ -2,6 +2,7 @@
 # make test   set up, run every test
 # make baseline  recognise the expressions of the demo by their flow, subjects left out
 # make verify SUBJECT=…  make a subject anew and compare it with its manifest (REFERENCE=…)
+# make test-slurm  set up a Slurm on this host, as root, and run the workflow on it, with faults
 # make setup  set up alone, into .venv
 
 CORES ?= 2
@@ -22,8 +23,8 @@ unexport VIRTUAL_ENV
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: run test baseline test-torch verify setup demo check format benchmark-alignment benchmark-detection benchmark-apex \
-	benchmark-flow benchmark-repeats envs docs-reruns clean
+.PHONY: run test test-slurm baseline test-torch verify setup demo check format benchmark-alignment benchmark-detection benchmark-apex \
+	benchmark-flow benchmark-repeats benchmark-scale envs docs-reruns clean
 .DELETE_ON_ERROR:
 
 run: demo
@@ -33,6 +34,11 @@ run: demo
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
+
+# The plugin is no part of the default set-up; the packages of Slurm itself come from Debian.
+test-slurm: setup
+	$(UV) sync --locked --quiet --group slurm --python $(BIN)/python
+	$(BIN)/python -m pytest tests/slurm
 
 verify: setup
 	@test -n "$(SUBJECT)" || { echo "Say which subject: make verify SUBJECT=Subject_01"; exit 1; }
@@ -84,6 +90,9 @@ benchmark-flow: setup
 
 benchmark-repeats: setup
 	$(BIN)/python benchmarks/repeats.py
+
+benchmark-scale: setup
+	$(BIN)/python benchmarks/scale.py
 
 envs: setup
 	$(BIN)/python envs/make_environment.py

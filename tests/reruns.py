@@ -178,7 +178,8 @@ MODULES = {
     MANIFEST: "write_manifest.py cmedprep/fingerprints.py cmedprep/manifest.py",
     NOTHING: """
         cmedplan/__init__.py cmedplan/config.py cmedplan/locks.py cmedplan/output.py
-        cmedplan/recipe.py cmedplan/stages.py cmedprep/__init__.py cmedprep/crate.py
+        cmedplan/recipe.py cmedplan/stages.py cmedplan/survey.py
+        cmedprep/__init__.py cmedprep/crate.py
         cmedprep/recomputing.py cmedprep/schemas.py cmedprep/verification.py
         cmedprep/verification_page.py confirm_subject.py summarise_run.py verify_subject.py
         write_crate.py

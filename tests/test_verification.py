@@ -113,9 +113,21 @@ def test_what_is_counted_otherwise_is_different(
 
 
 def test_a_peak_that_is_hardly_another_is_equivalent(published: dict[str, Any]) -> None:
-    peak = published["motion_peak_px"] * 1.001
-    row = compare_clips(published, published | {"motion_peak_px": peak, "expression_sha256": "x"})
+    sure = published | {"motion_apex_frame": 3, "motion_peak_px": 1.0, "motion_snr": 20.0}
+    row = compare_clips(sure, sure | {"motion_peak_px": 1.001, "expression_sha256": "x"})
     assert (row["verdict"], row["first"]) == ("equivalent", "expression")
+    row = compare_clips(sure, sure | {"motion_apex_frame": 4, "expression_sha256": "x"})
+    assert (row["verdict"], row["first"]) == ("different", "expression")
+
+
+def test_an_apex_that_is_a_guess_may_move_with_the_images_and_not_without(
+    published: dict[str, Any],
+) -> None:
+    calm = published | {"motion_apex_frame": 1, "motion_peak_px": 0.1, "motion_snr": 2.0}
+    moved = {"motion_apex_frame": 4, "motion_peak_px": 0.2, "expression_sha256": "x"}
+    assert compare_clips(calm, calm | moved)["expression"] == "different"
+    near = compare_clips(calm, other_cpu(calm, pixels=20) | moved)
+    assert (near["frames"], near["expression"]) == ("equivalent", "equivalent")
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.001, "equivalent"), (1.1, "different")])

@@ -13,6 +13,9 @@ rule align_faces:
         f"{OUTPUT}/benchmarks/align_faces/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("align_faces"),
     params:
         chain=stage_chain("align_faces", config, SCRIPTS),
         parameters=stage_parameters("align_faces", config),

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from functools import cache
+from math import ceil
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -43,21 +45,21 @@ from cmedplan.config import complete_config
 from cmedplan.digests import digest_file
 from cmedplan.errors import PlanError
 from cmedplan.fingerprint import code_fingerprint
-from cmedplan.inventory import files_digest
 from cmedplan.locks import hold_folder, hold_output
 from cmedplan.output import check_folder, check_owner, check_writable
-from cmedplan.plan import digest_clips, make_plan
 from cmedplan.stages import SPLITS, stage_chain, stage_parameters, stage_parts
+from cmedplan.survey import Survey
 
 try:
     complete_config(config, Path(workflow.source_path("../schemas/config.schema.yaml")))
     check_folder(Path(config["output"]))
-    PLAN = make_plan(config)
+    # A job on another machine parses this file again, for the sake of one subject.
+    SURVEY = Survey(config, whole=workflow.is_main_process)
 except PlanError as error:
     raise WorkflowError(str(error)) from None
 
 OUTPUT = config["output"].rstrip("/")
-SUBJECTS = PLAN.selected
+SUBJECTS = SURVEY.selected
 SCHEMES = stage_parts("sample_apex", config)
 METHODS = stage_parts("measure_motion", config)
 
@@ -68,23 +70,73 @@ wildcard_constraints:
     method=r"\w+",
 
 
-def clips_of(wildcards):
-    """Return the planned clips of a job's subject."""
+def videos_digest(wildcards):
+    """Return what changes when a video of the subject may have changed."""
     try:
-        return PLAN.clips(wildcards.subject)
+        return SURVEY.videos_digest(wildcards.subject)
     except PlanError as error:
         raise WorkflowError(str(error)) from None
 
 
-def videos_digest(wildcards):
-    """Return what changes when a video of the subject may have changed."""
-    table = Path(f"{OUTPUT}/videos/{wildcards.subject}.parquet")
-    return files_digest(clips_of(wildcards), Path(config["dataset"]["root"]), table)
-
-
 def rows_digest(wildcards):
     """Return what changes when a metadata row of the subject has changed."""
-    return digest_clips(clips_of(wildcards), files=False)
+    try:
+        return SURVEY.rows_digest(wildcards.subject)
+    except PlanError as error:
+        raise WorkflowError(str(error)) from None
+
+
+# What a job asks of a cluster: some times what was measured (docs/hpc.md), as the price of much
+# is a place in the queue, and that of too little the whole job once more.
+START_MINUTES = 10
+SECONDS_PER_CLIP = {
+    "probe_videos": 2,
+    "index_subject": 0.1,
+    "index_clips": 0.05,
+    "detect_faces": 6,
+    "align_faces": 6,
+    "extract_frames": 3,
+    "spot_apex": 3,
+    "sample_apex": 0.1,
+    "measure_motion": 4,
+    "write_manifest": 3,
+    "make_splits": 0.05,
+    "write_crate": 0.1,
+    "verify_subject": 40,
+}
+# The script and the two Snakemakes around it on a node.
+START_MB = 1500
+MB_PER_CLIP = 0.2
+
+
+@cache
+def size_of(subject=None):
+    """Return how much there is to do of a subject, or of all: its clips and its megabytes."""
+    clips, n_bytes = SURVEY.size(subject)
+    return clips + n_bytes / 1e6
+
+
+def minutes_for(rule):
+    """Return the function that gives the minutes that a job of the rule may take."""
+
+    def minutes(wildcards, attempt):
+        seconds = SECONDS_PER_CLIP[rule] * size_of(wildcards.get("subject"))
+        return attempt * (START_MINUTES + ceil(seconds / 60))
+
+    return minutes
+
+
+def memory_mb(wildcards, attempt):
+    """Return the memory that a job may take."""
+    return attempt * ceil(START_MB + MB_PER_CLIP * size_of(wildcards.get("subject")))
+
+
+def guarded_memory_mb(wildcards, attempt):
+    """Return the memory of a job that opens videos nobody has opened before.
+
+    The config's limit is to end the decoder of one video before the cluster ends the job.
+    """
+    return memory_mb(wildcards, attempt) + config["limits"]["memory_mb"]
 
 
 def verify_reference(wildcards):
@@ -109,7 +161,7 @@ if workflow.is_main_process and hold_folder(Path(".snakemake"), OUTPUT):
 onstart:
     try:
         check_writable(Path(OUTPUT))
-        check_owner(Path(OUTPUT), PLAN.subjects.keys())
+        check_owner(Path(OUTPUT), SURVEY.subjects)
         hold_output(Path(OUTPUT))
     except PlanError as error:
         raise WorkflowError(str(error)) from None

@@ -14,6 +14,9 @@ rule spot_apex:
         f"{OUTPUT}/benchmarks/spot_apex/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("spot_apex"),
     params:
         chain=stage_chain("spot_apex", config, SCRIPTS),
     script:

@@ -12,6 +12,9 @@ rule detect_faces:
         f"{OUTPUT}/benchmarks/detect_faces/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("detect_faces"),
     params:
         chain=stage_chain("detect_faces", config, SCRIPTS),
         parameters=stage_parameters("detect_faces", config),

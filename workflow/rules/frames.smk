@@ -15,6 +15,9 @@ rule extract_frames:
         f"{OUTPUT}/benchmarks/extract_frames/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("extract_frames"),
     params:
         chain=stage_chain("extract_frames", config, SCRIPTS),
         parameters=stage_parameters("extract_frames", config),

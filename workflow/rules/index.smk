@@ -11,6 +11,9 @@ rule probe_videos:
         f"{OUTPUT}/benchmarks/probe_videos/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=guarded_memory_mb,
+        runtime=minutes_for("probe_videos"),
     params:
         chain=stage_chain("probe_videos", config, SCRIPTS),
         parameters=stage_parameters("probe_videos", config),
@@ -30,6 +33,9 @@ rule index_subject:
         f"{OUTPUT}/benchmarks/index_subject/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("index_subject"),
     params:
         chain=stage_chain("index_subject", config, SCRIPTS),
         rows=rows_digest,
@@ -49,9 +55,12 @@ rule index_clips:
         f"{OUTPUT}/benchmarks/index_clips.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("index_clips"),
     params:
         chain=stage_chain("index_clips", config, SCRIPTS),
-        rows=digest_clips(PLAN.all_clips(), files=False, numbers=True),
-        files=digest_clips(PLAN.homeless, files=True),
+        rows=lambda wildcards: SURVEY.all_rows_digest(),
+        files=lambda wildcards: SURVEY.homeless_videos_digest(),
     script:
         "../scripts/index_clips.py"

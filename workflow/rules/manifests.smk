@@ -22,6 +22,9 @@ rule write_manifest:
         f"{OUTPUT}/benchmarks/write_manifest/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("write_manifest"),
     params:
         chain=stage_chain("write_manifest", config, SCRIPTS),
     script:

@@ -23,6 +23,9 @@ rule measure_motion:
         f"{OUTPUT}/benchmarks/measure_motion/{{method}}/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("measure_motion"),
     params:
         chain=lambda wildcards: MOTION_CHAINS[wildcards.method],
         parameters=lambda wildcards: MOTION_PARAMETERS[wildcards.method],

@@ -22,6 +22,9 @@ rule write_crate:
         f"{OUTPUT}/benchmarks/write_crate.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("write_crate"),
     params:
         chain=stage_chain("write_crate", config, SCRIPTS),
         chains=lambda wildcards: run_chains(config, SCRIPTS),

@@ -17,6 +17,9 @@ rule sample_apex:
         f"{OUTPUT}/benchmarks/sample_apex/{{scheme}}/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("sample_apex"),
     params:
         chain=lambda wildcards: SAMPLE_CHAINS[wildcards.scheme],
         parameters=lambda wildcards: SAMPLE_PARAMETERS[wildcards.scheme],

@@ -12,6 +12,9 @@ rule make_splits:
         f"{OUTPUT}/benchmarks/make_splits.tsv"
     conda:
         "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("make_splits"),
     params:
         chain=stage_chain("make_splits", config, SCRIPTS),
         parameters=stage_parameters("make_splits", config),

@@ -12,7 +12,10 @@ rule verify_subject:
         f"{OUTPUT}/benchmarks/verify_subject/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
-    threads: workflow.cores or 1
+    threads: 4
+    resources:
+        mem_mb=guarded_memory_mb,
+        runtime=minutes_for("verify_subject"),
     params:
         # Its result is of these files, this manifest, and this code, and of no later ones.
         chain=stage_chain("write_manifest", config, SCRIPTS),
@@ -33,6 +36,7 @@ rule confirm_subject:
         touch(f"{OUTPUT}/verify/{{subject}}.verified"),
     log:
         f"{OUTPUT}/logs/confirm_subject/{{subject}}.log",
+    localrule: True
     conda:
         "../../envs/cmed.yaml"
     script:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cmedplan.plan import make_plan
+from cmedplan.plan import plan_subject
 from cmedprep.job import logged
 from cmedprep.ledger import assess_clip
 from cmedprep.provenance import provenance_of
@@ -20,7 +20,7 @@ def index_subject(subject, config, parameters, videos, output, provenance):
             rules=parameters["apex"],
             labels=parameters["labels"],
         )
-        for clip in make_plan(config).clips(subject)
+        for clip in plan_subject(config, subject)
     ]
     write_table(Path(output), INDEX, rows, provenance)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cmedplan.inventory import files_digest, write_record
-from cmedplan.plan import make_plan
+from cmedplan.plan import plan_subject
 from cmedprep.job import logged
 from cmedprep.ledger import probe_clip
 from cmedprep.probing import Prober
@@ -15,7 +15,7 @@ from cmedprep.tables import write_table
 def probe_videos(subject, config, files, output, provenance, progress):
     """Write the facts of a subject's videos, one row for each clip."""
     root, output = Path(config["dataset"]["root"]), Path(output)
-    clips = make_plan(config).clips(subject)
+    clips = plan_subject(config, subject)
     if files_digest(clips, root, output) != files:
         raise RuntimeError(
             f"The videos of {subject} have changed since the workflow was started. Run it again."

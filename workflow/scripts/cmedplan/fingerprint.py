@@ -9,7 +9,7 @@ count: a new column of one table does not rerun the makers of the others.
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -73,7 +73,22 @@ def _file(module: str) -> str:
 
 def _segments(path: Path, names: Iterable[str]) -> list[str]:
     """Return the source of the named top-level definitions and of those they use."""
+    defined = _definitions(path)
+    reached: set[str] = set()
+    waiting = [*defined] if "*" in names else [name for name in names if name in defined]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += defined[name][1]
+    return [defined[name][0] for name in sorted(reached)]
+
+
+@cache
+def _definitions(path: Path) -> dict[str, tuple[str, frozenset[str]]]:
+    """Return the source of each top-level definition of a file, and which others it uses."""
     text = _text(path)
+    lines = text.split("\n")
     defined: dict[str, ast.stmt] = {}
     for node in ast.parse(text).body:
         if isinstance(node, ast.Assign):
@@ -82,12 +97,19 @@ def _segments(path: Path, names: Iterable[str]) -> list[str]:
             defined[node.target.id] = node
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             defined[node.name] = node
-    reached: set[str] = set()
-    waiting = [*defined] if "*" in names else [name for name in names if name in defined]
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            used = {n.id for n in ast.walk(defined[name]) if isinstance(n, ast.Name)}
-            waiting += used & defined.keys()
-    return [ast.get_source_segment(text, defined[name]) or "" for name in sorted(reached)]
+    return {
+        name: (
+            _source(node, lines),
+            frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name)) & defined.keys(),
+        )
+        for name, node in defined.items()
+    }
+
+
+def _source(node: ast.stmt, lines: Sequence[str]) -> str:
+    """Return the source of a statement that begins its line, as `ast.get_source_segment` does.
+
+    That splits the whole text anew for each.
+    """
+    *before, last = lines[node.lineno - 1 : node.end_lineno]
+    return "\n".join([*before, last.encode()[: node.end_col_offset].decode()])

@@ -5,6 +5,9 @@ came with an older modification time. Instead, the job that probes a subject's v
 a *record* of their sizes, times and checksums; at the next start, a video whose size or time
 differs from the record is read and compared by checksum, and the others are taken as they are.
 So a video that was touched, or copied anew, reruns nothing.
+
+A record is two lines of JSON. The first holds digests alone, `timed` of all that is cheaply seen
+of the videos: while it is what it was, nothing has to be compared one by one.
 """
 
 import json
@@ -17,39 +20,70 @@ from cmedplan.atomic import write_whole
 from cmedplan.digests import digest_file
 from cmedplan.plan import PlannedClip, digest_clips
 
+_STATE, _VIDEOS = ("digest", "clips", "timed"), ("times", "checksums")
+"""The keys of a record's first line, and of its second."""
+
 
 def record_path(table: Path) -> Path:
     """Return where the record of a subject's table of videos lies: hidden, beside it."""
     return table.with_name(f".{table.stem}.json")
 
 
-def files_digest(clips: Iterable[PlannedClip], root: Path, table: Path) -> str:
-    """Return a digest that changes when, and only when, a video of some clips has changed.
-
-    It is the recorded one while the videos are those of the record. Where their times are
-    new and their content is not, the record is brought up to date, if it can be written.
+class Inventory:
+    """A subject's videos as they are now, against the record of them as they were probed.
 
     Parameters
     ----------
     clips : iterable of PlannedClip
-        All clips of a subject.
+        All clips of the subject. They are kept only where the record cannot tell, without
+        reading videos, whether these have changed.
     root : Path
         The data set's root.
     table : Path
         The subject's table of videos, which may not exist yet.
     """
-    clips = tuple(clips)
-    record = _read(record_path(table))
-    if record.get("clips") != digest_clips(clips, files=True, times=False):
-        return digest_clips(clips, files=True)
-    times = {clip.video.path: clip.video.mtime_ns for clip in clips if clip.video}
-    checksums, recorded = record["checksums"], record["times"]
-    renewed = [path for path, time in times.items() if recorded.get(path) != time]
-    if any(_checksum(root / path) != checksums.get(path) for path in renewed):
-        return digest_clips(clips, files=True)
-    if renewed:
-        _write(record_path(table), record | {"times": times})
-    return str(record["digest"])
+
+    def __init__(self, clips: Iterable[PlannedClip], root: Path, table: Path) -> None:
+        clips = tuple(clips)
+        self._root, self._record = root, record_path(table)
+        self._digest = digest_clips(clips, files=True)
+        self._touched: tuple[PlannedClip, ...] = ()
+        state = _read_state(self._record)
+        if state.get("timed") == self._digest:
+            self._digest = str(state["digest"])
+        elif state.get("clips") == digest_clips(clips, files=True, times=False):
+            self._touched = clips
+
+    def digest(self) -> str:
+        """Return a digest that changes when, and only when, a video has changed.
+
+        It is the recorded one while the videos are those of the record. Where their times are
+        new and their content is not, the record is brought up to date, if it can be written.
+        """
+        if self._touched:
+            self._digest = self._compare(self._touched)
+            self._touched = ()
+        return self._digest
+
+    def _compare(self, clips: tuple[PlannedClip, ...]) -> str:
+        record = _read(self._record)
+        times = _times(clips)
+        if record.get("clips") != digest_clips(clips, files=True, times=False):
+            return self._digest
+        checksums, recorded = record["checksums"], record["times"]
+        renewed = [path for path, time in times.items() if recorded.get(path) != time]
+        if any(_checksum(self._root / path) != checksums.get(path) for path in renewed):
+            return self._digest
+        _write(self._record, record | {"times": times, "timed": self._digest})
+        return str(record["digest"])
+
+
+def files_digest(clips: Iterable[PlannedClip], root: Path, table: Path) -> str:
+    """Return a digest that changes when, and only when, a video of some clips has changed.
+
+    Parameters are those of `Inventory`, which says more.
+    """
+    return Inventory(clips, root, table).digest()
 
 
 def write_record(
@@ -72,23 +106,43 @@ def write_record(
     record = {
         "digest": digest,
         "clips": digest_clips(clips, files=True, times=False),
-        "times": {clip.video.path: clip.video.mtime_ns for clip in clips if clip.video},
+        "timed": digest_clips(clips, files=True),
+        "times": _times(clips),
         "checksums": dict(checksums),
     }
     _write(record_path(table), record)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _times(clips: Iterable[PlannedClip]) -> dict[str, int]:
+    return {clip.video.path: clip.video.mtime_ns for clip in clips if clip.video}
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """Read the digests of a record alone: its first line, whatever the number of videos."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            state = json.loads(file.readline())
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    return state if isinstance(state, dict) and state.keys() == set(_STATE) else {}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a whole record, or nothing unless it is whole."""
+    try:
+        state, videos = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        return dict(state | videos) if videos.keys() == set(_VIDEOS) else {}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:
+    lines = [
+        json.dumps({name: record[name] for name in names}, sort_keys=True)
+        for names in (_STATE, _VIDEOS)
+    ]
     with suppress(OSError):  # A record that cannot be written costs time, and nothing else.
-        write_whole(path, json.dumps(record, sort_keys=True))
+        write_whole(path, "\n".join(lines) + "\n")
 
 
 def _checksum(path: Path) -> str | None:

@@ -1,13 +1,16 @@
 """Read the data set's metadata file, as people really write such files."""
 
 import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import dropwhile
+from operator import itemgetter
 from pathlib import Path
 
 from cmedplan.errors import PlanError
-from cmedplan.names import emotion_key
+from cmedplan.names import emotion_key, key
 
 COLUMNS = ("subject", "filename", "emotion", "apex_frame")
 DELIMITERS = (",", ";", "\t")
@@ -29,8 +32,10 @@ class MetadataRow:
     surplus: bool = False
 
 
-def read_metadata(path: Path, columns: Mapping[str, str | None]) -> list[MetadataRow]:
-    """Read all rows of the metadata file.
+def read_metadata(
+    path: Path, columns: Mapping[str, str | None], subject: str | None = None
+) -> list[MetadataRow]:
+    """Read all rows of the metadata file, or those of one subject.
 
     Commas, semicolons or tabs may separate the cells; a byte order mark, CRLF line ends,
     quoted line breaks and wholly blank lines are taken as they come. A column is known by
@@ -43,41 +48,78 @@ def read_metadata(path: Path, columns: Mapping[str, str | None]) -> list[Metadat
         The CSV file.
     columns : mapping
         For each of `COLUMNS` the header to look for where it is another, or None.
+    subject : str, optional
+        The subject whose rows are wanted, under whatever spelling.
 
     Raises
     ------
     PlanError
         The file is missing, no text, empty, or lacks a column.
     """
-    text = _read_text(path)
-    header, delimiter = _read_header(path, text)
-    positions = _locate_columns(path, header, columns)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[MetadataRow] = []
-    try:
-        next(reader)
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            named = {
-                column: cells[position] if position < len(cells) else ""
-                for column, position in positions.items()
-            }
-            surplus = any(cell.strip() for cell in cells[len(header) :])
-            rows.append(MetadataRow(number=len(rows) + 1, surplus=surplus, **named))
-    except csv.Error as error:
-        raise PlanError(
-            str(path),
-            expected="a CSV file",
-            found=f"line {reader.line_num}: {error}",
-            remedy="repair that line; a quotation mark that is never closed is the usual cause",
-        ) from error
-    return rows
+    wanted = None if subject is None else key(subject)
+    return [
+        MetadataRow(*row)
+        for row in _read_rows(path, columns)
+        if wanted is None or key(row[1]) == wanted
+    ]
 
 
-def _read_text(path: Path) -> str:
+def count_subjects(path: Path, columns: Mapping[str, str | None]) -> Counter[str]:
+    """Return how many rows of the metadata file have each spelling of each subject.
+
+    Raises
+    ------
+    PlanError
+        As `read_metadata` does.
+    """
+    return Counter(row[1] for row in _read_rows(path, columns))
+
+
+def _read_rows(
+    path: Path, columns: Mapping[str, str | None]
+) -> Iterator[tuple[int, str, str, str, str, bool]]:
+    """Yield the fields of `MetadataRow` for each row, without keeping the file in memory."""
+    with _open_text(path) as open_lines:
+        header, delimiter = _read_header(path, open_lines)
+        positions = _locate_columns(path, header, columns)
+        pick = itemgetter(*(positions[column] for column in COLUMNS))
+        width, number = len(header), 0
+        reader = csv.reader(open_lines(), delimiter=delimiter, strict=True)
+        try:
+            next(reader)
+            for cells in reader:
+                if len(cells) < width:
+                    cells += [""] * (width - len(cells))
+                subject, filename, emotion, apex_frame = pick(cells)
+                if not subject.strip() and not any(cell.strip() for cell in cells):
+                    continue
+                surplus = len(cells) > width and any(cell.strip() for cell in cells[width:])
+                number += 1
+                yield number, subject, filename, emotion, apex_frame, surplus
+        except csv.Error as error:
+            raise PlanError(
+                str(path),
+                expected="a CSV file",
+                found=f"line {reader.line_num}: {error}",
+                remedy="repair that line; a quotation mark that is never closed is the usual cause",
+            ) from error
+
+
+@contextmanager
+def _open_text(path: Path) -> Iterator[Callable[[], Iterator[str]]]:
+    """Give a function that reads the file's lines from the first one that is not blank."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with open(path, encoding="utf-8-sig", newline="") as file:
+
+            def open_lines() -> Iterator[str]:
+                file.seek(0)
+                return dropwhile(lambda line: not line.strip("\r\n"), file)
+
+            if not any(line.strip() for line in file):
+                raise PlanError(
+                    str(path), expected="a header and one row for each clip", found="an empty file"
+                )
+            yield open_lines
     except OSError as error:
         raise PlanError(
             str(path),
@@ -89,7 +131,7 @@ def _read_text(path: Path) -> str:
         raise PlanError(
             str(path),
             expected="text in UTF-8",
-            found=f"byte 0x{error.object[error.start]:02x} at offset {error.start}",
+            found=_first_fault(path) or str(error),
             remedy="save the table as 'CSV UTF-8'",
         ) from error
     except ValueError as error:
@@ -98,25 +140,29 @@ def _read_text(path: Path) -> str:
             expected="a file name",
             found=f"{str(path)!r}: {error}",
         ) from error
-    if not text.strip():
-        raise PlanError(
-            str(path), expected="a header and one row for each clip", found="an empty file"
-        )
-    return text.lstrip("\r\n")
 
 
-def _read_header(path: Path, text: str) -> tuple[list[str], str]:
+def _first_fault(path: Path) -> str | None:
+    """Say which byte of a file is not UTF-8: what is read in pieces does not know where it is."""
+    content = path.read_bytes()
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return f"byte 0x{content[error.start]:02x} at offset {error.start}"
+    return None
+
+
+def _read_header(path: Path, open_lines: Callable[[], Iterator[str]]) -> tuple[list[str], str]:
     """Split the header by the delimiter that gives the most columns."""
     candidates = []
     for delimiter in DELIMITERS:
         try:
-            lines = io.StringIO(text, newline="")
-            header = next(csv.reader(lines, delimiter=delimiter, strict=True))
+            header = next(csv.reader(open_lines(), delimiter=delimiter, strict=True))
         except (csv.Error, StopIteration):
             continue
         candidates.append(([cell.strip() for cell in header], delimiter))
     if not candidates:
-        raise PlanError(str(path), expected="a CSV header", found=repr(text[:60]))
+        raise PlanError(str(path), expected="a CSV header", found=repr(next(open_lines())[:60]))
     return max(candidates, key=lambda candidate: len(candidate[0]))
 
 

@@ -21,6 +21,9 @@ VIDEO_SUFFIXES = frozenset(
 # A data set repeats its names: of subjects and emotions in every row, of clips in every folder.
 _remembered = lru_cache(maxsize=2**15)
 
+# Most names are of these letters alone, for which the rules below come to very little.
+_is_plain = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_.+-]*").fullmatch
+
 _SEPARATORS = re.compile(r"[\s_]+")
 _UNSAFE = re.compile(r"[^\w.+-]")
 _LONGEST = 120  # bytes; leaves room for a suffix under the usual limit of 255
@@ -38,6 +41,8 @@ def key(name: str) -> str:
     >>> key("subject1") == key("subject_01")
     False
     """
+    if _is_plain(name) and "__" not in name:
+        return name.lower()
     return _SEPARATORS.sub("_", unicodedata.normalize("NFC", name).strip()).casefold()
 
 
@@ -70,6 +75,8 @@ def stem(filename: str) -> str:
 @_remembered
 def tidy(name: str) -> str:
     """Return a name as it is written in outputs: composed, stripped, without spaces."""
+    if _is_plain(name):
+        return name
     return re.sub(r"\s+", "_", unicodedata.normalize("NFC", name).strip())
 
 
@@ -82,6 +89,8 @@ def fault(name: str) -> str | None:
     >>> fault("../secret")
     "it holds '/', which would lead to another folder"
     """
+    if _is_plain(name):
+        return None
     if not name.strip():
         return "it is empty"
     for character in "/\\":
@@ -102,5 +111,7 @@ def path_component(name: str) -> str:
     result is cut to 120 bytes of UTF-8. Distinct names may become one: who needs them
     apart has to number them.
     """
+    if _is_plain(name) and len(name) <= _LONGEST and name[-1] != ".":
+        return name
     safe = _UNSAFE.sub("_", tidy(name)).lstrip(".-~") or "_"
     return safe.encode()[:_LONGEST].decode(errors="ignore").rstrip(".")

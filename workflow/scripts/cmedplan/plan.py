@@ -4,15 +4,15 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cmedplan.errors import PlanError
-from cmedplan.metadata import MetadataRow, read_metadata
+from cmedplan.metadata import MetadataRow, count_subjects, read_metadata
 from cmedplan.names import emotion_key, fault, has_video_suffix, key, path_component, stem, tidy
-from cmedplan.scan import VideoFile, choose_layout, scan_videos
+from cmedplan.scan import SubjectFolders, VideoFile, choose_layout, scan_videos
 
 PROCESSABLE = frozenset({"ok", "conflicting_apex"})
 """Planned statuses of clips whose video goes through the workflow, if it can be read."""
@@ -61,11 +61,7 @@ class Plan:
             There is no such subject.
         """
         if subject not in self.subjects:
-            raise PlanError(
-                f"subject `{subject}`",
-                expected=f"one of {_listing(self.subjects)}",
-                found="no metadata row and no folder of that name",
-            )
+            raise unknown_subject(subject, self.subjects)
         return self.subjects[subject]
 
     def all_clips(self) -> Iterator[PlannedClip]:
@@ -89,27 +85,83 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
         The root, the layout's folder, the metadata file or a column is missing, or
         `subjects` names one that does not exist.
     """
-    dataset = config["dataset"]
-    root = Path(dataset["root"])
-    layout, folder = choose_layout(root, dataset["layout"])
-    rows = read_metadata(root / dataset["metadata"], dataset["columns"])
-    files = scan_videos(root, layout, folder)
-    clips = _Matcher(files, layout, tuple(config["labels"]["three_class"])).match(rows)
-    by_subject: defaultdict[str, list[PlannedClip]] = defaultdict(list)
-    homeless = []
-    for clip in clips:
-        if clip.subject is None:
-            homeless.append(clip)
-        else:
-            by_subject[clip.subject].append(clip)
-    subjects = {
-        subject: _number_clips(subject, by_subject[subject]) for subject in sorted(by_subject)
-    }
-    return Plan(
-        subjects=subjects,
-        # No subject can be called `~`, so these identifiers cannot meet a subject's.
-        homeless=_number_clips("~", homeless),
-        selected=_select(config["subjects"], subjects),
+    found = dict(plan_subjects(config))
+    homeless = found.pop(None)
+    subjects = {subject: found[subject] for subject in sorted(filter(None, found))}
+    return Plan(subjects, homeless, select_subjects(config["subjects"], subjects))
+
+
+def plan_subjects(
+    config: Mapping[str, Any],
+) -> Iterator[tuple[str | None, tuple[PlannedClip, ...]]]:
+    """Yield each subject with its clips, in no useful order; None, with the homeless ones, last.
+
+    One subject is in memory at a time, and the metadata file: but for the flat layout, where
+    every row may mean the same file. Errors are those of `make_plan`.
+    """
+    sources = _Sources(config)
+    rows: defaultdict[str, list[MetadataRow]] = defaultdict(list)
+    for row in sources.rows():
+        rows[key(row.subject)].append(row)
+    homeless: list[_Match] = []
+    for own_rows, files in sources.groups(rows):
+        by_subject: defaultdict[str, list[_Match]] = defaultdict(list)
+        for match in sources.match(own_rows, files):
+            (homeless if match.subject is None else by_subject[match.subject]).append(match)
+        for subject, matches in by_subject.items():
+            yield subject, _number_clips(subject, matches)
+    # No subject can be called `~`, so these identifiers cannot meet a subject's.
+    yield None, _number_clips("~", homeless)
+
+
+def plan_subject(config: Mapping[str, Any], subject: str) -> tuple[PlannedClip, ...]:
+    """Return the clips of one subject, as `make_plan` would, or none if there is no such subject.
+
+    Only its own folders are scanned, and only its own rows are kept: but for the flat layout.
+    """
+    sources = _Sources(config)
+    if sources.folders is None:
+        return make_plan(config).subjects.get(subject, ())
+    matches = sources.match(sources.rows(subject), sources.files(key(subject)))
+    return _number_clips(subject, (match for match in matches if match.subject == subject))
+
+
+def list_subjects(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of all subjects, sorted, as `make_plan` would, at little cost.
+
+    Videos are looked at only where they decide whether there is a subject, or how to spell it.
+    """
+    return _Sources(config).subjects()
+
+
+def select_subjects(wanted: Sequence[str] | None, subjects: Collection[str]) -> tuple[str, ...]:
+    """Return the subjects that the config asks for, sorted.
+
+    Raises
+    ------
+    PlanError
+        One of them does not exist.
+    """
+    if wanted is None:
+        return tuple(subjects)
+    known = {key(subject): subject for subject in subjects}
+    unknown = [subject for subject in wanted if key(subject) not in known]
+    if unknown:
+        raise PlanError(
+            "config key `subjects`",
+            expected=f"some of {_listing(subjects)}",
+            found=f"also {_listing(unknown)}",
+            remedy="correct the name, or leave `subjects` out to take all",
+        )
+    return tuple(sorted({known[key(subject)] for subject in wanted}))
+
+
+def unknown_subject(subject: str, subjects: Iterable[str]) -> PlanError:
+    """Return the error that a data set has no such subject."""
+    return PlanError(
+        f"subject `{subject}`",
+        expected=f"one of {_listing(subjects)}",
+        found="no metadata row and no folder of that name",
     )
 
 
@@ -145,148 +197,216 @@ def digest_clips(
     matched. A row's number counts only with `numbers`: reordering the metadata file changes
     no subject.
     """
-    digest = hashlib.sha256()
+    facts: list[tuple[object, ...]] = []
+    changing: list[int | None] = []
     for clip in clips:
         video, row = clip.video, clip.row
-        facts: Sequence[object]
         if files:
-            file = (video.path, video.size, video.mtime_ns if times else 0) if video else ()
-            facts = (clip.status in PROCESSABLE, *file)
+            file = (video.path, video.size) if video else ()
+            facts.append((clip.clip_id, clip.status in PROCESSABLE, *file))
+            changing.append(video.mtime_ns if video and times else None)
         else:
-            facts = (
-                clip.status,
-                clip.reason,
-                *((row.subject, row.filename, row.emotion, row.apex_frame) if row else ()),
-                row.number if row and numbers else None,
-            )
-        digest.update(json.dumps((clip.clip_id, *facts)).encode())
-    return digest.hexdigest()
+            cells = (row.subject, row.filename, row.emotion, row.apex_frame) if row else ()
+            facts.append((clip.clip_id, clip.status, clip.reason, *cells))
+            changing.append(row.number if row and numbers else None)
+    return hashlib.sha256(json.dumps((facts, changing)).encode()).hexdigest()
+
+
+class _Sources:
+    """The metadata file and the folders of a data set, and what belongs together in them."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        dataset = config["dataset"]
+        self.root = Path(dataset["root"])
+        self.layout, self.folder = choose_layout(self.root, dataset["layout"])
+        self.metadata = (self.root / dataset["metadata"], dataset["columns"])
+        self.emotions = {
+            emotion_key(emotion): emotion for emotion in config["labels"]["three_class"]
+        }
+        flat = self.layout == "flat"
+        self.folders = None if flat else SubjectFolders(self.root, self.folder)
+
+    def rows(self, subject: str | None = None) -> list[MetadataRow]:
+        return read_metadata(*self.metadata, subject)
+
+    def files(self, subject: str) -> list[VideoFile]:
+        """List the files that rows of a subject, given by its key, may mean."""
+        assert self.folders is not None
+        return self.folders.scan(subject) + self.folders.links
+
+    def groups(
+        self, rows: dict[str, list[MetadataRow]]
+    ) -> Iterator[tuple[list[MetadataRow], list[VideoFile]]]:
+        """Yield rows, given by subject, and files that decide what becomes of each other."""
+        if self.folders is None:
+            together = [row for some in rows.values() for row in some]
+            yield together, scan_videos(self.root, self.layout, self.folder)
+            return
+        for subject in sorted(rows.keys() | self.folders.keys()):
+            yield rows.pop(subject, []), self.files(subject)
+        yield [], self.folders.strays
+
+    def match(self, rows: Sequence[MetadataRow], files: Sequence[VideoFile]) -> list["_Match"]:
+        return _Matcher(files, self.layout == "flat", self.emotions).match(rows)
+
+    def subjects(self) -> list[str]:
+        in_rows: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for name, count in count_subjects(*self.metadata).items():
+            in_rows[key(name)][name] = count
+        folders = self.folders
+        found = set()
+        for subject in in_rows.keys() | (folders.keys() if folders else ()):
+            names = in_rows[subject]
+            housed = any(subject_fault(name) is None for name in names)
+            spelling = _spell(names)
+            if folders and (not housed or {tidy(n) for n in folders.names(subject)} - {spelling}):
+                files = folders.scan(subject)
+                in_folders = Counter(file.subject for file in files if file.subject)
+                spelling = _spell(in_folders) or spelling
+                housed |= any(
+                    has_video_suffix(file.filename) and subject_fault(file.subject or "") is None
+                    for file in files
+                )
+            if housed and spelling:
+                found.add(spelling)
+        return sorted(found)
+
+
+@dataclass(slots=True)
+class _Match:
+    """A clip on its way to be planned."""
+
+    subject: str | None
+    emotion: str
+    filename: str
+    status: str = "ok"
+    reason: str = ""
+    row: MetadataRow | None = None
+    video: VideoFile | None = None
+
+    def refuse(self, status: str, reason: str) -> "_Match":
+        self.status, self.reason, self.video = status, reason, None
+        return self
 
 
 class _Matcher:
-    """Looks up the one file that a metadata row means."""
+    """Looks up the one file that a metadata row means.
 
-    def __init__(self, files: Sequence[VideoFile], layout: str, emotions: Sequence[str]) -> None:
+    Its files are those of the rows' one subject, or, in the flat layout, of all.
+    """
+
+    def __init__(self, files: Sequence[VideoFile], flat: bool, emotions: Mapping[str, str]) -> None:
         self.files = files
+        self.flat = flat
+        self.emotions = emotions
         self.refused: set[str] = set()
         self.contested: set[str] = set()
-        self.flat = layout == "flat"
-        self.emotions = {emotion_key(emotion): emotion for emotion in emotions}
-        self.by_key: defaultdict[tuple[str, ...], list[VideoFile]] = defaultdict(list)
+        self.by_name: defaultdict[tuple[str, str], list[VideoFile]] = defaultdict(list)
+        self.by_stem: defaultdict[tuple[str, str], list[VideoFile]] = defaultdict(list)
+        self.links: dict[str, VideoFile] = {}
         for file in files:
-            if file.emotion is not None:
-                place = self._place(file.emotion, file.subject or "")
-                self.by_key[*place, key(file.filename)].append(file)
-                if has_video_suffix(file.filename):
-                    self.by_key[*place, "stem", key(stem(file.filename))].append(file)
+            if file.emotion is None:
+                continue
+            emotion = emotion_key(file.emotion)
+            if not file.filename:
+                self.links.setdefault(emotion, file)
+                continue
+            self.by_name[emotion, key(file.filename)].append(file)
+            if has_video_suffix(file.filename):
+                self.by_stem[emotion, key(stem(file.filename))].append(file)
 
-    def match(self, rows: Sequence[MetadataRow]) -> list[PlannedClip]:
-        """Return one planned clip for each row and for each video without a row."""
+    def match(self, rows: Sequence[MetadataRow]) -> list[_Match]:
+        """Return one match for each row and for each video without a row."""
         spellings = self._spell_subjects(rows)
-        clips = _mark_repeats([self._match_row(row, spellings) for row in rows])
+        matches = [self._match_row(row, spellings) for row in rows]
+        _mark_repeats(matches)
         if self.flat:
-            clips = _mark_shared_files(clips)
-        claimed = self.refused | {clip.video.path for clip in clips if clip.video}
+            _mark_shared_files(matches)
+        claimed = self.refused | {match.video.path for match in matches if match.video}
         strays = (file for file in self.files if file.path not in claimed)
-        return clips + [
+        return matches + [
             self._stray(file, spellings) for file in strays if has_video_suffix(file.filename)
         ]
 
-    def _place(self, emotion: str, subject: str) -> tuple[str, ...]:
-        return (emotion_key(emotion),) if self.flat else (emotion_key(emotion), key(subject))
+    def _spell_subjects(self, rows: Sequence[MetadataRow]) -> dict[str, str | None]:
+        """Choose one spelling for each subject: its folder's, or else the rows' commonest.
 
-    def _spell_subjects(self, rows: Sequence[MetadataRow]) -> dict[str, str]:
-        """Choose one spelling for each subject: its folder's, or else the rows' commonest."""
+        Return it for each way to write the subject; None where that is no name for files.
+        """
         in_folders = Counter(file.subject for file in self.files if file.subject)
         in_rows = Counter(row.subject for row in rows)
         spellings: dict[str, str] = {}
         for counter in (in_folders, in_rows):
-            ranked = sorted(counter, key=lambda name: (-counter[name], name))
-            for name in ranked:
+            for name in _ranked(counter):
                 spellings.setdefault(key(name), tidy(name))
-        return spellings
+        return {
+            name: spellings[key(name)] if subject_fault(name) is None else None
+            for name in (*in_folders, *in_rows)
+        }
 
-    def _match_row(self, row: MetadataRow, spellings: Mapping[str, str]) -> PlannedClip:
-        spelling = spellings[key(row.subject)]
-        subject = spelling if subject_fault(row.subject) is None else None
+    def _match_row(self, row: MetadataRow, spellings: Mapping[str, str | None]) -> _Match:
+        subject = spellings[row.subject]
         emotion = self.emotions.get(emotion_key(row.emotion))
-        clip = PlannedClip(
-            clip_id="",
-            subject=subject,
-            emotion=emotion or row.emotion.strip(),
-            filename=row.filename.strip(),
-            status="ok",
-            reason="",
-            row=row,
-            video=None,
-        )
+        match = _Match(subject, emotion or row.emotion.strip(), row.filename.strip(), row=row)
         if row.surplus:
             reason = "the row has more cells than the header has columns"
-            return replace(clip, status="malformed_row", reason=reason)
+            return match.refuse("malformed_row", reason)
         if subject is None:
             reason = f"subject {row.subject!r}: {subject_fault(row.subject)}"
-            return replace(clip, status="invalid_name", reason=reason)
+            return match.refuse("invalid_name", reason)
         if why := fault(row.filename):
-            reason = f"filename {row.filename!r}: {why}"
-            return replace(clip, status="invalid_name", reason=reason)
+            return match.refuse("invalid_name", f"filename {row.filename!r}: {why}")
         if emotion is None:
             known = ", ".join(self.emotions.values())
             reason = f"emotion {row.emotion!r} is none of `labels.three_class`: {known}"
-            return replace(clip, status="unknown_emotion", reason=reason)
-        return self._find_file(clip, row)
+            return match.refuse("unknown_emotion", reason)
+        return self._find_file(match, row)
 
-    def _find_file(self, clip: PlannedClip, row: MetadataRow) -> PlannedClip:
-        place = self._place(clip.emotion, row.subject)
-        found = self.by_key.get((*place, key(row.filename)), [])
+    def _find_file(self, match: _Match, row: MetadataRow) -> _Match:
+        emotion = emotion_key(match.emotion)
+        found = self.by_name.get((emotion, key(row.filename)), ())
         if not found and not has_video_suffix(row.filename):
-            found = self.by_key.get((*place, "stem", key(row.filename)), [])
+            found = self.by_stem.get((emotion, key(row.filename)), ())
         exact = [file for file in found if _spelled_alike(file, row)]
         candidates = exact if len(exact) == 1 else found
-        if not candidates and (folder := self._linked_folder(place)):
-            reason = f"{folder.path}: {folder.fault}"
-            return replace(clip, status="forbidden_video", reason=reason)
+        if not candidates and (folder := self.links.get(emotion)):
+            return match.refuse("forbidden_video", f"{folder.path}: {folder.fault}")
         if not candidates:
-            where = "/".join(place_name for place_name in self._folders(clip) if place_name)
-            reason = f"no file of that name in {where}"
-            return replace(clip, status="missing_video", reason=reason)
+            where = match.emotion if self.flat else f"{match.emotion}/{match.subject}"
+            return match.refuse("missing_video", f"no file of that name in {where}")
         if len(candidates) > 1:
             self.contested.update(file.path for file in candidates)
             reason = f"several files fit: {_listing(file.path for file in candidates)}"
-            return replace(clip, status="ambiguous_video", reason=reason)
+            return match.refuse("ambiguous_video", reason)
         (file,) = candidates
         if file.fault:
             self.refused.add(file.path)
-            return replace(clip, status="forbidden_video", reason=f"{file.path}: {file.fault}")
-        return replace(clip, filename=file.filename, video=file)
+            return match.refuse("forbidden_video", f"{file.path}: {file.fault}")
+        match.filename, match.video = file.filename, file
+        return match
 
-    def _linked_folder(self, place: tuple[str, ...]) -> VideoFile | None:
-        """Return the link that stands in the place of a clip's folder, if there is one."""
-        emotion_alone = place if self.flat else (place[0], "")
-        for folder in (place, emotion_alone):
-            for file in self.by_key.get((*folder, ""), ()):
-                return file
-        return None
-
-    def _folders(self, clip: PlannedClip) -> tuple[str, str]:
-        return clip.emotion, "" if self.flat else clip.subject or ""
-
-    def _stray(self, file: VideoFile, spellings: Mapping[str, str]) -> PlannedClip:
-        subject = file.subject
-        housed = subject is not None and subject_fault(subject) is None
-        emotion = self.emotions.get(emotion_key(file.emotion or ""), file.emotion or "")
+    def _stray(self, file: VideoFile, spellings: Mapping[str, str | None]) -> _Match:
         reason = f"{file.path}: no metadata row names this file"
         if file.path in self.contested:
             reason += " and no other"
-        return PlannedClip(
-            clip_id="",
-            subject=spellings[key(subject)] if subject is not None and housed else None,
-            emotion=emotion,
+        return _Match(
+            subject=spellings[file.subject] if file.subject is not None else None,
+            emotion=self.emotions.get(emotion_key(file.emotion or ""), file.emotion or ""),
             filename=file.filename,
             status="stray_video",
             reason=f"{reason}; {file.fault}" if file.fault else reason,
-            row=None,
             video=None if file.fault else file,
         )
+
+
+def _ranked(names: Counter[str]) -> list[str]:
+    """Return names, the commonest first."""
+    return sorted(names, key=lambda name: (-names[name], name))
+
+
+def _spell(names: Counter[str]) -> str:
+    """Return the spelling of a subject that is written in these ways, or nothing without any."""
+    return tidy(_ranked(names)[0]) if names else ""
 
 
 def subject_fault(subject: str) -> str | None:
@@ -316,57 +436,44 @@ def _spelled_alike(file: VideoFile, row: MetadataRow) -> bool:
     )
 
 
-def _mark_repeats(clips: list[PlannedClip]) -> list[PlannedClip]:
+def _mark_repeats(matches: Sequence[_Match]) -> None:
     """Keep one row of each clip that the metadata names more than once."""
-    groups: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    for position, clip in enumerate(clips):
-        if clip.subject is not None and clip.status in ("ok", "missing_video"):
-            name = clip.video.path if clip.video else key(clip.filename)
-            groups[clip.subject, clip.emotion, name].append(position)
-    marked = list(clips)
-    for positions in groups.values():
-        if len(positions) == 1:
+    groups: defaultdict[tuple[str, ...], list[_Match]] = defaultdict(list)
+    for match in matches:
+        if match.subject is not None and match.status in ("ok", "missing_video"):
+            name = match.video.path if match.video else key(match.filename)
+            groups[match.subject, match.emotion, name].append(match)
+    for alike in groups.values():
+        if len(alike) == 1:
             continue
-        first, *others = sorted(positions, key=lambda i: _order(clips[i]))
-        stated = {_apex_cell(clips[i]) for i in positions}
-        for i in others:
-            marked[i] = replace(
-                clips[i],
-                status="duplicate",
-                reason="another metadata row names the same clip",
-                video=None,
+        first, *others = sorted(alike, key=_order)
+        stated = {_apex_cell(match) for match in alike}
+        for match in others:
+            match.refuse("duplicate", "another metadata row names the same clip")
+        if len(stated) > 1 and first.status == "ok":
+            first.status = "conflicting_apex"
+            first.reason = (
+                f"metadata rows of this clip state different apex frames: "
+                f"{_listing(sorted(stated))}; none is used"
             )
-        if len(stated) > 1 and clips[first].status == "ok":
-            marked[first] = replace(
-                clips[first],
-                status="conflicting_apex",
-                reason=f"metadata rows of this clip state different apex frames: "
-                f"{_listing(sorted(stated))}; none is used",
-            )
-    return marked
 
 
-def _mark_shared_files(clips: list[PlannedClip]) -> list[PlannedClip]:
+def _mark_shared_files(matches: Sequence[_Match]) -> None:
     """In the flat layout, refuse a file that rows of several subjects claim."""
     owners: defaultdict[str, set[str]] = defaultdict(set)
-    for clip in clips:
-        if clip.video and clip.subject:
-            owners[clip.video.path].add(clip.subject)
-    return [
-        replace(
-            clip,
-            status="ambiguous_video",
-            reason=f"{clip.video.path} is claimed by {_listing(sorted(owners[clip.video.path]))}",
-            video=None,
-        )
-        if clip.video and len(owners[clip.video.path]) > 1
-        else clip
-        for clip in clips
-    ]
+    for match in matches:
+        if match.video and match.subject:
+            owners[match.video.path].add(match.subject)
+    for match in matches:
+        if match.video and len(owners[match.video.path]) > 1:
+            path = match.video.path
+            match.refuse(
+                "ambiguous_video", f"{path} is claimed by {_listing(sorted(owners[path]))}"
+            )
 
 
-def _apex_cell(clip: PlannedClip) -> str:
-    cell = clip.row.apex_frame if clip.row else ""
+def _apex_cell(match: _Match) -> str:
+    cell = match.row.apex_frame if match.row else ""
     try:
         apex = parse_apex(cell)
     except ValueError:
@@ -374,46 +481,40 @@ def _apex_cell(clip: PlannedClip) -> str:
     return "blank" if apex is None else str(apex)
 
 
-def _order(clip: PlannedClip) -> tuple[object, ...]:
-    row = clip.row
+def _order(match: _Match) -> tuple[object, ...]:
+    row = match.row
     return (
-        clip.emotion,
-        key(clip.filename),
-        clip.filename,
+        match.emotion,
+        key(match.filename),
+        match.filename,
         row is None,
-        clip.status == "duplicate",
+        match.status == "duplicate",
         (row.subject, row.filename, row.emotion, row.apex_frame, row.number) if row else (),
-        clip.reason,
+        match.reason,
     )
 
 
-def _number_clips(subject: str, clips: Iterable[PlannedClip]) -> tuple[PlannedClip, ...]:
+def _number_clips(subject: str, matches: Iterable[_Match]) -> tuple[PlannedClip, ...]:
     """Give every clip of a subject its identifier; equal names are told apart as `~2`, `~3`."""
     seen: Counter[str] = Counter()
     numbered = []
-    for clip in sorted(clips, key=_order):
-        base = "/".join(
-            (subject, path_component(clip.emotion), path_component(stem(clip.filename)))
-        )
+    for match in sorted(matches, key=_order):
+        base = f"{subject}/{path_component(match.emotion)}/{path_component(stem(match.filename))}"
         seen[base.casefold()] += 1
         count = seen[base.casefold()]
-        numbered.append(replace(clip, clip_id=base if count == 1 else f"{base}~{count}"))
-    return tuple(numbered)
-
-
-def _select(wanted: Sequence[str] | None, subjects: Mapping[str, object]) -> tuple[str, ...]:
-    if wanted is None:
-        return tuple(subjects)
-    known = {key(subject): subject for subject in subjects}
-    unknown = [subject for subject in wanted if key(subject) not in known]
-    if unknown:
-        raise PlanError(
-            "config key `subjects`",
-            expected=f"some of {_listing(subjects)}",
-            found=f"also {_listing(unknown)}",
-            remedy="correct the name, or leave `subjects` out to take all",
+        numbered.append(
+            PlannedClip(
+                base if count == 1 else f"{base}~{count}",
+                match.subject,
+                match.emotion,
+                match.filename,
+                match.status,
+                match.reason,
+                match.row,
+                match.video,
+            )
         )
-    return tuple(sorted({known[key(subject)] for subject in wanted}))
+    return tuple(numbered)
 
 
 def _listing(names: Iterable[str]) -> str:

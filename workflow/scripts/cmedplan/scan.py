@@ -2,15 +2,22 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from cmedplan.errors import PlanError
 from cmedplan.names import has_video_suffix, key
 
 FOLDERS = {"subjects": "FinalFullVideos_subjects", "flat": "FinalFullVideos"}
 """The folder of each layout: `{emotion}/{subject}/{filename}` and `{emotion}/{filename}`."""
+
+DEPTHS = {"subjects": 2, "flat": 1}
+"""How many folders lie between a layout's folder and a clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,14 @@ def _inside(root: Path, folder: Path) -> Path:
     return folder
 
 
+class Folder(NamedTuple):
+    """A folder: its path, the same below the root, and the names from the layout's folder on."""
+
+    path: str
+    place: str
+    parents: tuple[str, ...]
+
+
 def scan_videos(root: Path, layout: str, folder: Path) -> list[VideoFile]:
     """List every file below the layout's folder, sorted by path.
 
@@ -93,46 +108,137 @@ def scan_videos(root: Path, layout: str, folder: Path) -> list[VideoFile]:
     with a fault and never opened. Hidden files are left out.
     """
     inside = os.path.realpath(root)
-    depth = {"subjects": 2, "flat": 1}[layout]
-    place = folder.relative_to(root).as_posix()
-    return sorted(_walk(str(folder), place, (), depth, inside), key=lambda file: file.path)
+    return _sorted(_walk(_top(root, folder), DEPTHS[layout], inside))
 
 
-def _walk(
-    folder: str, place: str, parents: tuple[str, ...], depth: int, inside: str
-) -> Iterator[VideoFile]:
-    """Yield the files in a folder, whose path below the root is `place`, and in those inside it."""
+class SubjectFolders:
+    """The folders of every subject, to be scanned one subject at a time.
+
+    Parameters
+    ----------
+    root, folder : Path
+        The data set's root, and in it the folder of the layout `subjects`.
+
+    Attributes
+    ----------
+    links : list of VideoFile
+        Links in the place of an emotion's folder.
+    strays : list of VideoFile
+        Files that lie in no subject's folder.
+    """
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self._inside = os.path.realpath(root)
+        self._folders: defaultdict[str, list[Folder]] = defaultdict(list)
+        self._links: defaultdict[str, list[VideoFile]] = defaultdict(list)
+        emotions, loose = self._list(_top(root, folder))
+        for emotion in emotions:
+            subjects, files = self._list(emotion)
+            for subject in subjects:
+                self._folders[key(subject.parents[-1])].append(subject)
+            for file in files:
+                if file.subject is None:
+                    loose.append(file)
+                else:
+                    self._links[key(file.subject)].append(file)
+        self.links = _sorted(file for file in loose if file.emotion is not None)
+        self.strays = _sorted(file for file in loose if file.emotion is None)
+
+    def keys(self) -> set[str]:
+        """Return the keys of all subjects that have a folder, or a link in its place."""
+        return self._folders.keys() | self._links.keys()
+
+    def names(self, subject: str) -> set[str]:
+        """Return the spellings of a subject, given by its key, among the folders."""
+        return {folder.parents[-1] for folder in self._folders.get(subject, ())} | {
+            file.subject or "" for file in self._links.get(subject, ())
+        }
+
+    def scan(self, subject: str) -> list[VideoFile]:
+        """List the files of a subject, given by its key, as `scan_videos` does."""
+        files = list(self._links.get(subject, ()))
+        for folder in self._folders.get(subject, ()):
+            files.extend(_walk(folder, DEPTHS["subjects"], self._inside))
+        return _sorted(files)
+
+    def _list(self, folder: Folder) -> tuple[list[Folder], list[VideoFile]]:
+        return _list(folder, DEPTHS["subjects"], self._inside)
+
+
+def _top(root: Path, folder: Path) -> Folder:
+    return Folder(str(folder), folder.relative_to(root).as_posix(), ())
+
+
+def _sorted(files: Iterable[VideoFile]) -> list[VideoFile]:
+    return sorted(files, key=attrgetter("path"))
+
+
+def _walk(folder: Folder, depth: int, inside: str) -> Iterator[VideoFile]:
+    """Yield the files in a folder and in those inside it."""
+    folders, files = _list(folder, depth, inside)
+    yield from files
+    for one in folders:
+        yield from _walk(one, depth, inside)
+
+
+def _list(folder: Folder, depth: int, inside: str) -> tuple[list[Folder], list[VideoFile]]:
+    """Return the folders and the files in a folder."""
+    folders: list[Folder] = []
+    files: list[VideoFile] = []
+    parents = folder.parents
+    level = len(parents)
+    with _entries(folder.path) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith("."):
+                continue
+            place = f"{folder.place}/{name}"
+            fault = None
+            if entry.is_symlink():
+                fault = _link_fault(f"{folder.path}/{name}", inside)
+            if fault is None and entry.is_dir():
+                names = (*parents, _in_unicode(name))
+                folders.append(Folder(f"{folder.path}/{name}", place, names))
+            elif level == depth:
+                files.append(_describe(place, entry, parents, fault))
+            elif has_video_suffix(name):
+                files.append(_describe(place, entry, (), fault))
+            elif fault is not None and level < depth:
+                names = (*parents, _in_unicode(name))
+                files.append(replace(_describe(place, entry, names, fault), filename=""))
+    return folders, files
+
+
+@contextmanager
+def _entries(folder: str) -> Iterator[list[os.DirEntry[str]]]:
+    """Give the entries of a folder, which is kept open: so each is found by its name alone."""
     try:
-        entries = list(os.scandir(folder))
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise PlanError(
-            folder,
-            expected="a folder that can be read",
-            found=error.strerror or str(error),
-            remedy="give yourself the right to read it",
-        ) from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        fault = _link_fault(entry, inside)
-        path = f"{place}/{entry.name}"
-        if fault is None and entry.is_dir():
-            yield from _walk(entry.path, path, (*parents, entry.name), depth, inside)
-            continue
-        if fault is not None and len(parents) < depth and not has_video_suffix(entry.name):
-            yield replace(_describe(path, entry, (*parents, entry.name), fault), filename="")
-            continue
-        placed = len(parents) == depth
-        if not placed and not has_video_suffix(entry.name):
-            continue
-        yield _describe(path, entry, parents if placed else (), fault)
-
-
-def _link_fault(entry: os.DirEntry[str], inside: str) -> str | None:
-    if not entry.is_symlink():
-        return None
+        raise _unreadable(folder, error) from error
     try:
-        target = os.path.realpath(entry.path, strict=True)
+        try:
+            with os.scandir(descriptor) as listing:
+                entries = list(listing)
+        except OSError as error:
+            raise _unreadable(folder, error) from error
+        yield entries
+    finally:
+        os.close(descriptor)
+
+
+def _unreadable(folder: str, error: OSError) -> PlanError:
+    return PlanError(
+        folder,
+        expected="a folder that can be read",
+        found=error.strerror or str(error),
+        remedy="give yourself the right to read it",
+    )
+
+
+def _link_fault(path: str, inside: str) -> str | None:
+    try:
+        target = os.path.realpath(path, strict=True)
     except OSError as error:
         return f"it is a symbolic link that leads nowhere: {(error.strerror or str(error)).lower()}"
     if os.path.commonpath((target, inside)) != inside:
@@ -142,22 +248,22 @@ def _link_fault(entry: os.DirEntry[str], inside: str) -> str | None:
 
 
 def _describe(
-    path: str, entry: os.DirEntry[str], parents: tuple[str, ...], fault: str | None
+    place: str, entry: os.DirEntry[str], parents: tuple[str, ...], fault: str | None
 ) -> VideoFile:
     try:
-        facts = os.lstat(entry.path) if fault else os.stat(entry.path)
+        facts = entry.stat(follow_symlinks=fault is None)
     except OSError as error:
-        facts, fault = os.lstat(entry.path), error.strerror or str(error)
+        facts, fault = entry.stat(follow_symlinks=False), error.strerror or str(error)
     if fault is None and not stat.S_ISREG(facts.st_mode):
         fault = "it is not a regular file"
-    if fault is None and _in_unicode(path) != path:
+    path = _in_unicode(place)
+    if fault is None and path != place:
         fault = "its path is not written in UTF-8"
-    names = [_in_unicode(name) for name in (*parents, entry.name)]
     return VideoFile(
-        path=_in_unicode(path),
-        emotion=names[0] if parents else None,
-        subject=names[1] if len(parents) > 1 else None,
-        filename=names[-1],
+        path,
+        emotion=parents[0] if parents else None,
+        subject=parents[1] if len(parents) > 1 else None,
+        filename=_in_unicode(entry.name),
         size=facts.st_size,
         mtime_ns=facts.st_mtime_ns,
         fault=fault,

@@ -44,6 +44,9 @@ LEAST_PSNR_DB = 45.0
 MOTION_TOLERANCE = 0.02
 """By this share may an expression's greatest motion, a mean flow or a mean strain differ."""
 
+LEAST_SNR = 8.0
+"""Of an expression's motion; below it its apex is a guess (docs/apex.md)."""
+
 _INDEX_COLUMNS = (
     "status", "apex_frame", "apex_source", "emotion", "emotion_3class", "n_frames", "processed",
 )  # fmt: skip
@@ -179,12 +182,16 @@ def _near_frames(apart: Differences) -> _Nearness:
     return level >= LEAST_PSNR_DB, f"images down to {level:.1f} dB PSNR"
 
 
-def _expression(a: _Row, b: _Row, _: Differences) -> _Finding:
+def _expression(a: _Row, b: _Row, apart: Differences) -> _Finding:
     if a["expression_sha256"] == b["expression_sha256"]:
         return "identical", ""
     apexes = a["motion_apex_frame"], b["motion_apex_frame"]
     peaks = a["motion_peak_px"], b["motion_peak_px"]
-    close = apexes[0] == apexes[1] and _within(*peaks)
+    if all((row["motion_snr"] or 0) < LEAST_SNR for row in (a, b)):
+        # Where nothing stands out, the least difference of the images moves the peak.
+        close = a["frames_sha256"] != b["frames_sha256"] and _near_frames(apart)[0]
+    else:
+        close = apexes[0] == apexes[1] and _within(*peaks)
     note = f"motion apex {apexes[0]} → {apexes[1]}, peak {peaks[0]} → {peaks[1]} px"
     return ("equivalent" if close else "different"), note
 
