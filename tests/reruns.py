@@ -100,6 +100,7 @@ EXAMPLES = {
     "dataset.columns.emotion": "headers",
     "dataset.columns.apex_frame": "headers",
     "subjects": "subject_left_out",
+    "batch": "subject_left_out",
     "output": "output",
     "verify.reference": "place",
 }
@@ -145,12 +146,12 @@ MODULES = {
         probe_videos.py cmedplan/atomic.py cmedplan/errors.py cmedplan/fingerprint.py
         cmedplan/inventory.py cmedplan/metadata.py cmedplan/names.py cmedplan/plan.py
         cmedplan/scan.py cmedprep/containers.py cmedprep/decoding.py cmedplan/digests.py
-        cmedprep/job.py
+        cmedprep/job.py cmedprep/known_videos.py
         cmedprep/ledger.py cmedprep/probe_worker.py cmedprep/probing.py cmedprep/provenance.py
         cmedprep/tables.py
         """,
     LEDGER: "index_subject.py",
-    ("index_clips",): "index_clips.py",
+    ("index_clips",): "index_clips.py cmedprep/gathering.py",
     ("index_clips", *MANIFEST): "cmedprep/stale.py",
     FACES: """
         detect_faces.py cmedprep/cascade.py cmedprep/clips.py cmedprep/detection.py

@@ -208,6 +208,7 @@ def test_a_missing_root_is_named(config: dict[str, Any]) -> None:
         ("dataset.layout", "tree"),
         ("dataset.columns", ["subject"]),
         ("dataset.columns.subject", 1),
+        *(("batch", value) for value in ("0/2", "1", "1/0", "a/2", "1/2/3", " 1/2", 1, "-1/2")),
         ("subjects", []),
         ("subjects", "Subject_01"),
         ("subjects", ["A", "A"]),

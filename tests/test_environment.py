@@ -79,6 +79,15 @@ def test_conda_environment_satisfies_every_requirement_but_mediapipes() -> None:
                 assert need.specifier.contains(pin, prereleases=True), (name, text)
 
 
+def test_the_container_has_the_locked_packages_by_the_same_installer() -> None:
+    steps = (REPOSITORY / "envs" / "Dockerfile").read_text()
+    (version,) = re.findall(r"uv==(\S+)", steps)
+    assert f"UV_VERSION := {version}\n" in (REPOSITORY / "Makefile").read_text()
+    (copied,) = re.findall(r"^COPY (.+) \S+$", steps, re.M)
+    assert all((REPOSITORY / name).is_file() for name in copied.split())
+    assert "--locked --no-default-groups --group slurm" in steps
+
+
 def test_mediapipe_works_without_what_is_left_out() -> None:
     code = "import mediapipe, sys; print([m for m in ('jax', 'sounddevice') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -284,7 +284,7 @@ def test_a_parameter_changes_its_stage_and_what_follows_and_nothing_before(
 
 def test_every_parameter_of_the_config_is_read_by_some_stage(config: dict[str, Any]) -> None:
     read = {section for stage in STAGES.values() for section in stage.parameters}
-    assert read == set(config) - {"dataset", "subjects", "output", "verify"}
+    assert read == set(config) - {"dataset", "subjects", "batch", "output", "verify"}
 
 
 @pytest.mark.parametrize("stage", ["probe_videos", "align_faces", "index_subject"])

@@ -97,10 +97,49 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
     hold_output(output)
 
 
-def test_a_lock_does_not_outlive_its_process_in_its_children(tmp_path: Path) -> None:
+def living_batch(output: Path, *subjects: str) -> subprocess.Popen[bytes]:
+    """Return a process that holds subjects until it is given a line."""
+    code = (
+        "import sys; from pathlib import Path; from cmedplan.locks import hold_output\n"
+        "hold_output(Path(sys.argv[1]), sys.argv[2:]); print('held', flush=True); input()"
+    )
+    living = subprocess.Popen(
+        [sys.executable, "-c", code, str(output), *subjects],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow" / "scripts")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert living.stdout is not None
+    assert living.stdout.readline() == b"held\n"
+    return living
+
+
+def test_batches_share_a_folder_and_no_subject(tmp_path: Path) -> None:
+    living = living_batch(tmp_path, "S1", "S3")
+    hold_output(tmp_path, ["S2", "S4"])
+    with pytest.raises(PlanError, match="another run of a batch") as error:
+        hold_output(tmp_path, ["S5", "S3"])
+    assert "`S3`" in str(error.value)
+    living.communicate(b"\n")
+    hold_output(tmp_path, ["S5", "S3"])
+
+
+def test_a_run_of_all_and_one_of_a_batch_do_not_meet(tmp_path: Path) -> None:
+    living = living_batch(tmp_path, "S1")
+    with pytest.raises(PlanError, match="no other run is writing"):
+        hold_output(tmp_path)
+    let_go()
+    living.communicate(b"\n")
     hold_output(tmp_path)
-    (holder,) = locks._HELD
-    assert fcntl.fcntl(holder, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    with pytest.raises(PlanError, match="no other run is writing"):
+        hold_output(tmp_path, ["S1"])
+
+
+def test_a_lock_does_not_outlive_its_process_in_its_children(tmp_path: Path) -> None:
+    hold_output(tmp_path, ["S1"])
+    assert len(locks._HELD) == 2
+    for holder in locks._HELD:
+        assert fcntl.fcntl(holder, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
 
 
 @pytest.mark.parametrize("output", ["file", "file/results"])

@@ -723,3 +723,31 @@ def test_two_spellings_of_the_layouts_folder_are_no_choice(tmp_path: Path) -> No
 
 def test_a_line_break_behind_a_name_is_forgiven(tmp_path: Path) -> None:
     assert only(plan_of(tmp_path, ["Happy/S1/a.mp4"], [("S1", "a.mp4\n", "Happy", "1")])).video
+
+
+# --- batches ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 7, 9])
+def test_every_subject_is_in_one_batch(tmp_path: Path, batches: int) -> None:
+    subjects = [f"S{number}" for number in range(7)]
+    root = lay_out(tmp_path, [f"Happy/{subject}/a.mp4" for subject in subjects], [])
+    chosen = [
+        make_plan(complete(root, {"batch": f"{number}/{batches}"})).selected
+        for number in range(1, batches + 1)
+    ]
+    assert sorted(subject for batch in chosen for subject in batch) == subjects
+    assert max(map(len, chosen)) - min(map(len, chosen)) <= 1
+
+
+def test_a_batch_is_of_the_subjects_that_are_named(tmp_path: Path) -> None:
+    root = lay_out(tmp_path, [f"Happy/S{number}/a.mp4" for number in range(5)], [])
+    named = {"subjects": ["S4", "S0", "S1"]}
+    assert make_plan(complete(root, named | {"batch": "1/2"})).selected == ("S0", "S4")
+    assert make_plan(complete(root, named | {"batch": "2/2"})).selected == ("S1",)
+
+
+def test_a_batch_beyond_the_last_is_refused(tmp_path: Path) -> None:
+    root = lay_out(tmp_path, ["Happy/S1/a.mp4"], [])
+    with pytest.raises(PlanError, match="`batch`"):
+        make_plan(complete(root, {"batch": "3/2"}))

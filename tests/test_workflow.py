@@ -185,6 +185,21 @@ def test_one_subject_is_a_filter(fresh: Project, finished_tiny: Project) -> None
     assert fresh.digests()[name] == finished_tiny.digests()[name]
 
 
+def test_batches_and_what_gathers_them_are_a_run_of_all(
+    fresh: Project, finished_tiny: Project
+) -> None:
+    for number in (2, 1):
+        fresh.config["batch"] = f"{number}/2"
+        run = fresh.succeed("--nolock")
+        assert {job.split()[-1] for job in run.jobs} == {f"Subject_0{number}"}
+        assert fresh.succeed("--nolock").idle
+    fresh.config["batch"] = "3/3"
+    assert not fresh.succeed("--nolock").jobs  # more batches than subjects
+    del fresh.config["batch"]
+    assert set(fresh.succeed().jobs) == {"index_clips", "make_splits"}
+    assert fresh.digests() == finished_tiny.digests()
+
+
 def test_unknown_subject_is_a_clear_error(fresh: Project) -> None:
     for arguments, config in (
         (["results/manifests/Subject_99.parquet"], {}),

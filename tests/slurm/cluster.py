@@ -146,7 +146,7 @@ class Cluster:
         wait_for(ready, "all nodes are ready")
 
     def jobs(self, *states: str) -> list[tuple[str, str, str]]:
-        """Return number, node and comment of each job; the comment names rule and wildcards."""
+        """Return number, node and comment of each job; the comment names its rules."""
         chosen = f"--states={','.join(states or ('PENDING', 'RUNNING', 'COMPLETING'))}"
         lines = self.call("squeue", "--noheader", chosen, "--format=%i|%N|%k").splitlines()
         found = [line.split("|") for line in lines]
@@ -157,7 +157,7 @@ class Cluster:
         found: list[tuple[str, str]] = []
 
         def runs() -> bool:
-            running = [job for job in self.jobs("RUNNING") if job[2].startswith(f"rule_{rule}_")]
+            running = [job for job in self.jobs("RUNNING") if rule in job[2]]
             found[:] = [(number, node) for number, node, _ in running if self.scripts(number)]
             return bool(found)
 

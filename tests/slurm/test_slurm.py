@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -49,6 +50,11 @@ class SlurmRun:
         assert ended == 0, self.said.read_text()
         return Run(self.said.read_text())
 
+    def fail(self) -> str:
+        """Wait for the end, and fail the test if it is a good one."""
+        assert self.process.wait(timeout=600) != 0, self.said.read_text()
+        return self.said.read_text()
+
 
 @pytest.fixture(autouse=True)
 def _end_runs() -> Iterator[None]:
@@ -91,6 +97,39 @@ def thaw(cluster: Cluster, number: str) -> None:
         os.kill(process, signal.SIGCONT)
 
 
+def block(project: Project, rule: str) -> Path:
+    """Make a rule fail on one of two subjects: its log cannot be written."""
+    obstacle = project.results / "logs" / rule / "Subject_01.log"
+    obstacle.mkdir(parents=True)
+    (obstacle / "full").touch()
+    return obstacle
+
+
+def of_subject(project: Project, subject: str) -> dict[str, str]:
+    """Return the digests of a subject's tables."""
+    return {path: digest for path, digest in project.digests().items() if f"/{subject}." in path}
+
+
+def submit(cluster: Cluster, project: Project, *arguments: str) -> None:
+    """Submit the script for batches, with options for Slurm first, and wait for its end."""
+    (project.folder / "my.yaml").write_text(yaml.safe_dump(project.config))
+    options = [word for word in arguments if word.startswith("--array")]
+    words = [word for word in arguments if word not in options]
+    subprocess.run(
+        [
+            *("sbatch", "--wait", "--cpus-per-task=1", "--mem=8G", *options),
+            *(str(REPOSITORY / "profiles" / "slurm" / "batch.sh"), *words),
+            *("--configfile", "my.yaml", "--snakefile", str(project.repository / "Snakefile")),
+        ],
+        cwd=project.folder,
+        env=os.environ
+        | {"SLURM_CONF": str(cluster.conf)}
+        | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        timeout=300,
+    )
+
+
 def state_of(cluster: Cluster, number: str) -> str:
     return cluster.call("squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={number}")
 
@@ -98,10 +137,49 @@ def state_of(cluster: Cluster, number: str) -> str:
 def test_the_results_are_those_of_a_local_run(
     cluster: Cluster, fresh: Project, finished_tiny: Project
 ) -> None:
-    ran = SlurmRun(fresh).succeed()
+    said = SlurmRun(fresh).succeed().output
     assert fresh.digests() == finished_tiny.digests()
-    assert "has been submitted with SLURM jobid" in ran.output
-    assert SlurmRun(fresh).succeed().idle
+    # Two subjects, and what is made of both.
+    assert said.count("has been submitted with SLURM jobid") == 4
+    assert fresh.succeed().idle
+
+
+def test_a_subject_that_fails_takes_no_other_along(
+    cluster: Cluster, fresh: Project, finished_tiny: Project
+) -> None:
+    obstacle = block(fresh, "align_faces")
+    said = SlurmRun(fresh, "--retries", "0").fail()
+    assert len(of_subject(fresh, "Subject_02")) == len(of_subject(finished_tiny, "Subject_02"))
+    assert not of_subject(fresh, "Subject_01")
+    assert "results/logs/align_faces/Subject_01.log" in said
+    shutil.rmtree(obstacle)
+    again = SlurmRun(fresh).succeed().output
+    assert "subject=Subject_02" not in again
+    assert again.count("has been submitted with SLURM jobid") == 3
+    assert fresh.digests() == finished_tiny.digests()
+
+
+def test_an_array_of_batches_makes_what_one_run_makes(
+    cluster: Cluster, fresh: Project, finished_tiny: Project
+) -> None:
+    obstacle = block(fresh, "align_faces")
+    # All subjects in one batch: the one that fails is left out, and tried again by the last job.
+    submit(cluster, fresh, "--array=1", "--of", "1")
+    assert of_subject(fresh, "Subject_02") == of_subject(finished_tiny, "Subject_02")
+    assert "faces/Subject_01.parquet" in of_subject(fresh, "Subject_01")
+    assert "manifests/Subject_01.parquet" not in of_subject(fresh, "Subject_01")
+    shutil.rmtree(obstacle)
+    submit(cluster, fresh)
+    assert fresh.digests() == finished_tiny.digests()
+
+
+def test_tasks_of_an_array_run_side_by_side(
+    cluster: Cluster, fresh: Project, finished_tiny: Project
+) -> None:
+    submit(cluster, fresh, "--array=1-3", "--of", "3")
+    for subject in ("Subject_01", "Subject_02"):
+        assert of_subject(fresh, subject) == of_subject(finished_tiny, subject)
+    assert not (fresh.results / "clips.parquet").exists()
 
 
 def test_a_job_that_is_cancelled_is_tried_again(
@@ -134,7 +212,7 @@ def test_a_job_that_takes_too_long_gets_more_time(
     said = run.succeed().output
     assert probed.digests()[FACES] == expected
     assert state_of(cluster, number) == "TIMEOUT"
-    assert "runtime=22" in said
+    assert "runtime=12" in said
 
 
 def test_a_job_whose_node_dies_runs_on_another(

@@ -2,34 +2,35 @@
 
 from pathlib import Path
 
-from cmedplan.plan import make_plan
+from cmedplan.plan import plan_subjects
+from cmedprep.gathering import Gathering
 from cmedprep.job import logged
 from cmedprep.ledger import list_unprocessed
 from cmedprep.probing import Prober
 from cmedprep.provenance import provenance_of
 from cmedprep.schemas import CLIPS
 from cmedprep.stale import remove_subjects
-from cmedprep.tables import read_rows, write_table
+from cmedprep.tables import TableWriter
 
 
 def index_clips(config, index, output, provenance, progress):
     """Write one row for each clip of each subject, and for those that belong to none."""
-    plan = make_plan(config)
+    root = Path(config["dataset"]["root"])
+    gathering = Gathering({Path(path).stem: Path(path) for path in index})
+    with Prober(config["limits"]) as prober:
+        for subject, clips in plan_subjects(config):
+            if not gathering.expect(subject, clips):
+                rows = [list_unprocessed(clip, root, config["labels"], prober) for clip in clips]
+                gathering.add(subject, clips, rows)
     parts = {
         "samples": [scheme["name"] for scheme in config["sampling"]["schemes"]],
         "motion": config["motion"]["methods"],
     }
-    for subject in remove_subjects(Path(output).parent, plan.subjects.keys(), parts):
+    for subject in remove_subjects(Path(output).parent, gathering.subjects(), parts):
         progress.say(f"removed the results of {subject}, which the data set no longer has")
-    indexed = {row["clip_id"]: row for path in index for row in read_rows(Path(path))}
-    root = Path(config["dataset"]["root"])
-    with Prober(config["limits"]) as prober:
-        rows = [
-            (indexed.get(clip.clip_id) or list_unprocessed(clip, root, config["labels"], prober))
-            | {"metadata_row": clip.row.number if clip.row else None}
-            for clip in plan.all_clips()
-        ]
-    write_table(Path(output), CLIPS, rows, provenance)
+    with TableWriter(Path(output), CLIPS, provenance) as writer:
+        for rows in gathering.tables():
+            writer.write(rows)
 
 
 if __name__ == "__main__":

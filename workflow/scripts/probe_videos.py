@@ -5,6 +5,7 @@ from pathlib import Path
 from cmedplan.inventory import files_digest, write_record
 from cmedplan.plan import plan_subject
 from cmedprep.job import logged
+from cmedprep.known_videos import keep_copy, known_videos
 from cmedprep.ledger import probe_clip
 from cmedprep.probing import Prober
 from cmedprep.provenance import provenance_of
@@ -13,7 +14,7 @@ from cmedprep.tables import write_table
 
 
 def probe_videos(subject, config, files, output, provenance, progress):
-    """Write the facts of a subject's videos, one row for each clip."""
+    """Write the facts of a subject's videos, one row for each clip; known ones are not opened."""
     root, output = Path(config["dataset"]["root"]), Path(output)
     clips = plan_subject(config, subject)
     if files_digest(clips, root, output) != files:
@@ -21,12 +22,16 @@ def probe_videos(subject, config, files, output, provenance, progress):
             f"The videos of {subject} have changed since the workflow was started. Run it again."
         )
     progress.expect(len(clips), 0)
+    known = known_videos(clips, output, files, provenance)
+    if known:
+        progress.say(f"{len(known)} videos have not changed and are not opened again")
     rows = []
     with Prober(config["limits"]) as prober:
         for clip in clips:
-            rows.append(probe_clip(clip, root, prober))
+            rows.append(probe_clip(clip, root, prober, known))
             progress.advance(clip.clip_id, rows[-1]["n_frames"] or 0)
     write_table(output, VIDEOS, rows, provenance)
+    keep_copy(output)
     write_record(clips, output, files, {row["path"]: row["sha256"] for row in rows if row["path"]})
 
 

@@ -86,6 +86,39 @@ def files_digest(clips: Iterable[PlannedClip], root: Path, table: Path) -> str:
     return Inventory(clips, root, table).digest()
 
 
+def unchanged_videos(
+    clips: Iterable[PlannedClip], table: Path, digest: str
+) -> dict[str, tuple[int, str]]:
+    """Return the videos that are as recorded, where others are not.
+
+    Parameters
+    ----------
+    clips : iterable of PlannedClip
+        All clips of the subject.
+    table : Path
+        The subject's table of videos, which need not exist any more.
+    digest : str
+        The digest of the videos as they are. Where it is the recorded one nothing has changed,
+        and nothing is returned.
+
+    Returns
+    -------
+    dict
+        Size in bytes as it is now, and the SHA-256 that was recorded, by path below the root.
+    """
+    record = _read(record_path(table))
+    if not record or record["digest"] == digest:
+        return {}
+    times, checksums = record["times"], record["checksums"]
+    return {
+        clip.video.path: (clip.video.size, checksums[clip.video.path])
+        for clip in clips
+        if clip.video
+        and clip.video.path in checksums
+        and times.get(clip.video.path) == clip.video.mtime_ns
+    }
+
+
 def write_record(
     clips: Iterable[PlannedClip], table: Path, digest: str, checksums: Mapping[str, str]
 ) -> None:

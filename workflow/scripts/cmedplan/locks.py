@@ -6,8 +6,10 @@ which ends with the process however it ends: who gets it alone knows that the fi
 """
 
 import fcntl
+import hashlib
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 
 from cmedplan.errors import PlanError
@@ -48,28 +50,60 @@ def hold_folder(folder: Path, output: str) -> bool:
     return cleared
 
 
-def hold_output(output: Path) -> None:
+def hold_output(output: Path, batch: Iterable[str] | None = None) -> None:
     """Make the folder of results this run's alone, whatever folder other runs work in.
+
+    Runs of batches share it, each with subjects of its own.
+
+    Parameters
+    ----------
+    output : Path
+        The folder of all results.
+    batch : iterable of str, optional
+        The subjects of this run, where it is a batch.
 
     Raises
     ------
     PlanError
-        Another run is writing there.
+        Another run is writing there, or to these subjects.
     """
     output.mkdir(parents=True, exist_ok=True)
     holder = os.open(output, os.O_RDONLY | os.O_DIRECTORY)
     _HELD.append(holder)
+    kind = fcntl.LOCK_EX if batch is None else fcntl.LOCK_SH
     try:
-        fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(holder, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         raise PlanError(
             f"config key `output`: {output.absolute()}",
             expected="a folder that no other run is writing to",
-            found="a run from another working directory, at work there",
+            found="another run, at work there",
             remedy="wait for it, stop it, or set `output` to another folder",
         ) from None
     except OSError:  # some network disks lock no folders
-        return
+        pass
+    if batch is not None:
+        _hold_subjects(output / "logs" / ".batches", batch)
+
+
+def _hold_subjects(path: Path, subjects: Iterable[str]) -> None:
+    """Lock one byte of a file for each subject; they need not be there to be locked."""
+    path.parent.mkdir(exist_ok=True)
+    holder = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    _HELD.append(holder)
+    for subject in subjects:
+        place = int.from_bytes(hashlib.sha256(subject.encode()).digest()[:7], "big")
+        try:
+            fcntl.lockf(holder, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        except (BlockingIOError, PermissionError):
+            raise PlanError(
+                f"subject `{subject}`",
+                expected="a subject that no other run is at work on",
+                found="another run of a batch that has it, too",
+                remedy="let all batches that run at once be of the same number, k/n with one n",
+            ) from None
+        except OSError:  # a disk without locks
+            return
 
 
 def _is_alone(holder: int) -> bool:

@@ -88,7 +88,7 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
     found = dict(plan_subjects(config))
     homeless = found.pop(None)
     subjects = {subject: found[subject] for subject in sorted(filter(None, found))}
-    return Plan(subjects, homeless, select_subjects(config["subjects"], subjects))
+    return Plan(subjects, homeless, select_subjects(config, subjects))
 
 
 def plan_subjects(
@@ -134,16 +134,33 @@ def list_subjects(config: Mapping[str, Any]) -> list[str]:
     return _Sources(config).subjects()
 
 
-def select_subjects(wanted: Sequence[str] | None, subjects: Collection[str]) -> tuple[str, ...]:
-    """Return the subjects that the config asks for, sorted.
+def select_subjects(config: Mapping[str, Any], subjects: Collection[str]) -> tuple[str, ...]:
+    """Return the subjects that the config asks for with `subjects` and `batch`, sorted.
+
+    Batch ``k/n`` is every n-th of those that `subjects` names, beginning with the k-th; where
+    there are fewer than k, it is empty.
 
     Raises
     ------
     PlanError
-        One of them does not exist.
+        One of them does not exist, or the batch is none of its batches.
     """
+    chosen = _named_subjects(config["subjects"], subjects)
+    if config["batch"] is None:
+        return chosen
+    number, batches = map(int, config["batch"].split("/"))
+    if number > batches:
+        raise PlanError(
+            "config key `batch`",
+            expected=f"one of 1/{batches} to {batches}/{batches}",
+            found=config["batch"],
+        )
+    return chosen[number - 1 :: batches]
+
+
+def _named_subjects(wanted: Sequence[str] | None, subjects: Collection[str]) -> tuple[str, ...]:
     if wanted is None:
-        return tuple(subjects)
+        return tuple(sorted(subjects))
     known = {key(subject): subject for subject in subjects}
     unknown = [subject for subject in wanted if key(subject) not in known]
     if unknown:

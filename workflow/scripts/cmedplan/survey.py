@@ -73,7 +73,7 @@ class Survey:
             self.subjects = tuple(sorted(self._known))
         else:
             self.subjects = tuple(list_subjects(config))
-        self.selected = select_subjects(config["subjects"], self.subjects)
+        self.selected = select_subjects(config, self.subjects)
 
     def rows_digest(self, subject: str) -> str:
         """Return what changes when a metadata row of the subject has changed.

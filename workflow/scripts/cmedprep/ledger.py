@@ -67,16 +67,26 @@ def clip_keys(clip: PlannedClip) -> dict[str, Any]:
     }
 
 
-def probe_clip(clip: PlannedClip, root: Path, prober: Prober) -> dict[str, Any]:
+def probe_clip(
+    clip: PlannedClip,
+    root: Path,
+    prober: Prober,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Open a clip's video, decode it whole, and return its row of `schemas.VIDEOS`.
 
     Strays are probed too. A clip without a file that may be opened has null facts. The reason
-    of an ``ok`` video is empty or says what is unusual about it.
+    of an ``ok`` video is empty or says what is unusual about it. A video whose row of an earlier
+    probe is `known`, by its path below the root, is not opened.
     """
     row = clip_keys(clip) | dict.fromkeys(_VIDEO_FACTS)
     row |= _UNPROBED
     if clip.video is None:
         return row
+    if known and clip.video.path in known:
+        earlier = known[clip.video.path]
+        row |= {name: earlier[name] for name in (*_VIDEO_FACTS, "video_status", "video_reason")}
+        return row | {"processed": clip.status in PROCESSABLE}
     file = root / clip.video.path
     row["path"] = clip.video.path
     try:

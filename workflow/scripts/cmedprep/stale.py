@@ -88,7 +88,7 @@ def remove_subjects(results: Path, subjects: Collection[str], parts: Parts) -> l
         _remove_empty(folder for folder in emptied if folder not in current)
         for folder in _existing(results / name for name in TABLES):
             _remove_table(folder, subject)
-        hidden = [f"videos/.{subject}.json"]
+        hidden = [f"videos/.{subject}.json", f"videos/.{subject}.probed"]
         for name in hidden + [f"verify/{subject}{suffix}" for suffix in VERIFICATION]:
             if _existing([(results / name).parent]):
                 clear_parts(results / name)
