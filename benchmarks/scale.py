@@ -55,7 +55,15 @@ STEPS = {
     "a job's parse: one subject": PLAN
     + "s = Survey(config, whole=False); n = s.subjects[-1]; s.rows_digest(n); s.videos_digest(n)",
     "a job's script: plan its subject": PLAN + "assert plan_subject(config, 'Subject_00001')",
+    "`index_clips`, no subject selected": PLAN
+    + """
+import io
+from cmedprep.job import Progress
+from index_clips import index_clips
+index_clips(config, [], "clips.parquet", {}, Progress("", (io.StringIO(), io.StringIO())))
+""",
 }
+BATCH = "1/40"
 TOUCH = """
 import sys
 from snakemake.cli import main
@@ -141,8 +149,12 @@ def measure_size(folder: Path, subjects: int, rows: int) -> dict[str, Any]:
     for name, code in STEPS.items():
         costs[name], _ = measure(folder, [sys.executable, "-c", code])
         print(name, costs[name], file=sys.stderr)
-    costs["dry run, all to do"], _ = measure(folder, snakemake("--dry-run", "--quiet", "all"))
+    dry = snakemake("--dry-run", "--quiet", "all")
+    costs["dry run, all to do"], _ = measure(folder, dry)
     print(costs["dry run, all to do"], file=sys.stderr)
+    name = f"dry run, batch {BATCH}, all to do"
+    costs[name], _ = measure(folder, [*dry, "--config", f"batch={BATCH}"])
+    print(costs[name], file=sys.stderr)
     if subjects <= NO_RERUN_ABOVE:
         finish(folder)
         costs["run, nothing to do"], said = measure(folder, snakemake())

@@ -11,7 +11,7 @@ import pytest
 
 from cmedplan import locks
 from cmedplan.errors import PlanError
-from cmedplan.locks import hold_folder, hold_output
+from cmedplan.locks import begin_run, check_run, hold_folder, hold_output, sign_output
 from cmedplan.output import check_folder, check_owner, check_writable
 from tests.conftest import REPOSITORY
 
@@ -133,6 +133,25 @@ def test_a_run_of_all_and_one_of_a_batch_do_not_meet(tmp_path: Path) -> None:
     hold_output(tmp_path)
     with pytest.raises(PlanError, match="no other run is writing"):
         hold_output(tmp_path, ["S1"])
+
+
+def test_a_job_of_a_run_that_another_has_followed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CMED_RUN", "one")
+    check_run(tmp_path)  # nobody has signed yet
+    sign_output(tmp_path)
+    check_run(tmp_path)
+    begin_run()
+    with pytest.raises(PlanError, match="a later run"):
+        check_run(tmp_path)
+    sign_output(tmp_path)
+    check_run(tmp_path)
+    monkeypatch.setenv("CMED_RUN", "one")
+    with pytest.raises(PlanError, match="a later run"):
+        check_run(tmp_path)
+    monkeypatch.delenv("CMED_RUN")  # a scheduler that hands on no variables
+    check_run(tmp_path)
 
 
 def test_a_lock_does_not_outlive_its_process_in_its_children(tmp_path: Path) -> None:

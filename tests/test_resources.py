@@ -54,7 +54,7 @@ def test_every_job_says_what_it_needs(asked: dict[str, dict[str, int]]) -> None:
     jobs = {job: needs for job, needs in asked.items() if job not in ("all", "results")}
     assert {job.split()[0] for job in jobs} == set(RULES)
     for job, needs in jobs.items():
-        assert needs["runtime"] >= 10, job
+        assert needs["runtime"] >= 5, job
         assert needs["mem_mb"] >= 1000, job
         assert needs.get("threads", 1) == 1, job
 

@@ -32,6 +32,7 @@ class SlurmRun:
             *("--snakefile", str(project.repository / "Snakefile")),
             *("--workflow-profile", str(REPOSITORY / "profiles" / "slurm")),
             *("--latency-wait", "5"),  # the disk is this host's
+            *("--slurm-init-seconds-before-status-checks", "2"),
             *(*arguments, "--", *targets),
         ]
         with open(self.said, "wb") as said:
@@ -261,3 +262,23 @@ def test_the_same_command_goes_on_after_snakemake_was_killed(
     wait_for(lambda: not cluster.jobs(), "the jobs of the killed run have ended")
     assert probed.digests()[FACES] == expected
     assert SlurmRun(probed, targets=TARGETS).succeed().idle
+
+
+def test_a_job_that_a_killed_run_has_left_in_the_queue_touches_nothing(
+    cluster: Cluster, probed: Project, expected: str
+) -> None:
+    cluster.call(
+        "scontrol", "update", f"NodeName={','.join(cluster.nodes)}", "State=DRAIN", "Reason=x"
+    )
+    killed = SlurmRun(probed, targets=TARGETS)
+    wait_for(lambda: bool(cluster.jobs("PENDING")), "a job waits")
+    killed.process.kill()
+    killed.process.wait()
+    ((number, _, _),) = cluster.jobs("PENDING")
+    probed.succeed(*TARGETS)
+    made = (probed.results / FACES).stat().st_mtime_ns
+    cluster.call("scontrol", "update", f"NodeName={','.join(cluster.nodes)}", "State=RESUME")
+    wait_for(lambda: not cluster.jobs(), "the job has ended")
+    assert state_of(cluster, number) == "FAILED"
+    assert (probed.results / FACES).stat().st_mtime_ns == made
+    assert probed.digests()[FACES] == expected

@@ -49,7 +49,7 @@ from cmedplan.config import complete_config
 from cmedplan.digests import digest_file
 from cmedplan.errors import PlanError
 from cmedplan.fingerprint import code_fingerprint
-from cmedplan.locks import hold_folder, hold_output
+from cmedplan.locks import begin_run, check_run, hold_folder, hold_output, sign_output
 from cmedplan.output import check_folder, check_owner, check_writable
 from cmedplan.stages import SPLITS, stage_chain, stage_parameters, stage_parts
 from cmedplan.survey import Survey
@@ -57,6 +57,10 @@ from cmedplan.survey import Survey
 try:
     complete_config(config, Path(workflow.source_path("../schemas/config.schema.yaml")))
     check_folder(Path(config["output"]))
+    if workflow.is_main_process:
+        begin_run()
+    else:
+        check_run(Path(config["output"]))
     # A job on another machine parses this file again, for the sake of one subject.
     SURVEY = Survey(config, whole=workflow.is_main_process)
 except PlanError as error:
@@ -167,5 +171,7 @@ onstart:
         check_writable(Path(OUTPUT))
         check_owner(Path(OUTPUT), SURVEY.subjects)
         hold_output(Path(OUTPUT), SUBJECTS if config["batch"] else None)
+        if not config["batch"]:
+            sign_output(Path(OUTPUT))
     except PlanError as error:
         raise WorkflowError(str(error)) from None

@@ -11,8 +11,13 @@ import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
+from uuid import uuid4
 
+from cmedplan.atomic import write_whole
 from cmedplan.errors import PlanError
+
+_RUN = "CMED_RUN"
+"""The variable by which a run is known to the jobs that it submits, wherever they start."""
 
 _HELD: list[int] = []
 """Descriptors that hold locks until this process ends."""
@@ -84,6 +89,46 @@ def hold_output(output: Path, batch: Iterable[str] | None = None) -> None:
         pass
     if batch is not None:
         _hold_subjects(output / "logs" / ".batches", batch)
+
+
+def begin_run() -> None:
+    """Name this run; its jobs inherit the name."""
+    os.environ[_RUN] = uuid4().hex
+
+
+def sign_output(output: Path) -> None:
+    """Leave the name of this run where its results go, for `check_run`."""
+    path = _signature(output)
+    path.parent.mkdir(exist_ok=True)
+    write_whole(path, os.environ[_RUN])
+
+
+def check_run(output: Path) -> None:
+    """Refuse to work for a run whose place another one has taken.
+
+    A job may wait in the queue of a cluster long after its run was killed. It would remove what
+    the next run has made, to make the same again.
+
+    Raises
+    ------
+    PlanError
+        Another run has signed the output since this job was submitted.
+    """
+    try:
+        newest = _signature(output).read_text(encoding="utf-8")
+    except OSError:
+        return
+    if os.environ.get(_RUN, newest) != newest:
+        raise PlanError(
+            f"config key `output`: {output.absolute()}",
+            expected="to be written by the run that has submitted this job",
+            found="a later run, which has taken its place",
+            remedy="nothing: this job was left in the queue when its run was killed",
+        )
+
+
+def _signature(output: Path) -> Path:
+    return output / "logs" / ".run"
 
 
 def _hold_subjects(path: Path, subjects: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """Run the workflow for one subject, from its videos, in a folder of its own."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -118,7 +119,11 @@ def recompute_subject(
             *("--cores", str(threads), "--scheduler", "greedy", "--nocolor"),
             *("--rerun-triggers", "mtime", "params", "input", "--", manifest),
         ]
-        run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+        # A user's own profile may be that of a cluster.
+        environment = {name: os.environ[name] for name in os.environ if name != "SNAKEMAKE_PROFILE"}
+        run = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
+        )
         if run.returncode:
             raise RuntimeError(
                 f"{subject} could not be recomputed: the run in {scratch} failed, see above"
