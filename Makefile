@@ -23,7 +23,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: run test test-slurm baseline test-torch verify setup demo check format benchmark-alignment benchmark-detection benchmark-apex \
+.PHONY: run test test-slurm setup-slurm baseline test-torch verify setup demo check format benchmark-alignment benchmark-detection benchmark-apex \
 	benchmark-flow benchmark-repeats benchmark-scale envs docs-reruns clean
 .DELETE_ON_ERROR:
 
@@ -36,9 +36,11 @@ test: setup
 	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
 # The plugin is no part of the default set-up; the packages of Slurm itself come from Debian.
-test-slurm: setup
-	$(UV) sync --locked --quiet --group slurm --python $(BIN)/python
+test-slurm: setup-slurm
 	$(BIN)/python -m pytest tests/slurm
+
+setup-slurm: setup
+	$(UV) sync --locked --quiet --group slurm --python $(BIN)/python
 
 verify: setup
 	@test -n "$(SUBJECT)" || { echo "Say which subject: make verify SUBJECT=Subject_01"; exit 1; }

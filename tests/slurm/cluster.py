@@ -125,6 +125,16 @@ class Cluster:
         """End `slurmctld` as a crash of its host would."""
         self._kill("slurmctld", signal.SIGKILL)
 
+    def wait_for_save(self, number: str) -> None:
+        """Wait until `slurmctld` has written down that a job runs, as it does every few seconds.
+
+        Killed before, it would start the job once more, and give up the node that has it.
+        """
+        since = time.time()
+        self.call("scontrol", "update", f"JobId={number}", "Comment=saved")
+        saved = self.folder / "state" / "job_state"
+        wait_for(lambda: saved.exists() and saved.stat().st_mtime > since, "the job is saved")
+
     def start_node(self, node: str) -> None:
         """Start the `slurmd` of a node."""
         self._start(f"slurmd {node}", "-D", "-f", str(self.conf), "-N", node)
