@@ -24,7 +24,8 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 
 .PHONY: run test test-slurm setup-slurm baseline test-torch verify setup demo check format benchmark-alignment benchmark-detection benchmark-apex \
-	benchmark-flow benchmark-repeats benchmark-scale envs docs-reruns clean
+	benchmark-flow benchmark-repeats benchmark-scale benchmark-overhead benchmark-throughput \
+	envs docs-reruns clean
 .DELETE_ON_ERROR:
 
 run: demo
@@ -95,6 +96,12 @@ benchmark-repeats: setup
 
 benchmark-scale: setup
 	$(BIN)/python benchmarks/scale.py
+
+benchmark-overhead: setup
+	$(BIN)/python benchmarks/overhead.py
+
+benchmark-throughput: setup
+	$(BIN)/python benchmarks/throughput.py
 
 envs: setup
 	$(BIN)/python envs/make_environment.py
