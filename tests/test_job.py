@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,20 @@ def test_other_troubles_are_not_blamed_on_the_disk(
     with pytest.raises(FileNotFoundError), logged(tmp_path / "a.log", "job"):
         (tmp_path / "none").read_bytes()
     assert "disk" not in capfd.readouterr().err
+
+
+def test_a_job_does_without_pandas_and_can_have_it(tmp_path: Path) -> None:
+    program = """
+import sys
+sys.path.insert(0, "workflow/scripts")
+import numpy as np, pyarrow as pa
+from cmedprep.job import logged
+with logged(sys.argv[1], "job"):
+    table = pa.table({"a": pa.array(np.arange(3), mask=np.zeros(3, bool)), "b": ["x", None, "y"]})
+    table.filter(pa.array([True, False, True])).to_pylist()
+    before = "pandas" in sys.modules
+    print(before, len(table.to_pandas()), pa.array(__import__("pandas").Series([1, 2])).to_pylist())
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "a.log")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False 3 [1, 2]"

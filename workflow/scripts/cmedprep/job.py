@@ -11,6 +11,8 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import TextIO
 
+import pyarrow as pa
+
 _FULL = (ENOSPC, EDQUOT)
 
 
@@ -74,6 +76,7 @@ def logged(log: str | Path, title: str) -> Iterator[Progress]:
     is what goes to the log. Progress and errors go to the terminal as well; and so does what to
     do about a disk that is full, which leaves no room for it in the log.
     """
+    _spare_pandas()
     terminal = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
     with terminal:
         try:
@@ -95,6 +98,28 @@ def logged(log: str | Path, title: str) -> Iterator[Progress]:
             if error.errno in _FULL:
                 print(f"{title}: {_full_disk(Path(log))}", file=terminal, flush=True)
             raise
+
+
+class _NoPandas:
+    """A finder of modules, before which pandas is not installed."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def _spare_pandas() -> None:
+    """Keep pyarrow from importing pandas, which takes as long as all else that most jobs import.
+
+    It does so once, with the first array, for the sake of values that come as a Series. None of
+    ours do. What asks for pandas by itself still gets it.
+    """
+    sys.meta_path.insert(0, _NoPandas)
+    try:
+        pa.array([False])
+    finally:
+        sys.meta_path.remove(_NoPandas)
 
 
 def _full_disk(log: Path) -> str:
