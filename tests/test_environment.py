@@ -94,6 +94,41 @@ def test_mediapipe_works_without_what_is_left_out() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_looking_for_faces_imports_no_more_of_mediapipe_than_it_needs() -> None:
+    code = (
+        "import sys; sys.path.insert(0, 'workflow/scripts'); import cmedprep.faces; "
+        "print([m for m in ('matplotlib', 'mediapipe.tasks') if m in sys.modules]); "
+        "import mediapipe.python.solutions.face_mesh"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_graphs_are_those_of_the_whole_package() -> None:
+    code = """
+import sys
+sys.path.insert(0, "workflow/scripts")
+if sys.argv[1:]:
+    import mediapipe
+from cmedprep.faces import DistantFaces, FaceMesh
+from mediapipe.python import solution_base
+made = solution_base.calculator_graph.CalculatorGraph
+def show(graph_config):
+    print(graph_config)
+    return made(graph_config=graph_config)
+solution_base.calculator_graph.CalculatorGraph = show
+FaceMesh(0.5, 3), DistantFaces(0.5)
+"""
+    graphs = [
+        subprocess.run(
+            [sys.executable, "-c", code, *whole], capture_output=True, text=True, check=True
+        ).stdout
+        for whole in ([], ["whole"])
+    ]
+    assert "TensorsToFloatsCalculatorOptions" in graphs[0]
+    assert graphs[0] == graphs[1]
+
+
 def test_rules_name_the_environment_file() -> None:
     rules = "".join(path.read_text() for path in (REPOSITORY / "workflow" / "rules").glob("*.smk"))
     assert rules.count('"../../envs/cmed.yaml"') == rules.count("script:")

@@ -7,12 +7,25 @@ Both are stateless: nothing is carried from one image to the next. MediaPipe's t
 move landmarks by pixels depending on which clip was seen before.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec, module_from_spec
 from typing import Any, Self
 
 import numpy as np
-from mediapipe.python.solution_base import SolutionBase
+
+# MediaPipe's packages import all that they have, and matplotlib with it: three quarters of the
+# time. Packages that are not executed find the modules that are needed. What else this process
+# wants of MediaPipe, it has to import by its full name.
+for _name in ("mediapipe", "mediapipe.python.solutions"):
+    if _name not in sys.modules and (_package := find_spec(_name)):
+        sys.modules[_name] = module_from_spec(_package)
+
+# An option whose definition is not imported is lost from a graph, without a word.
+from mediapipe.calculators.tensor import tensors_to_floats_calculator_pb2  # noqa: E402, F401
+from mediapipe.framework.tool import switch_container_pb2  # noqa: E402, F401
+from mediapipe.python.solutions import face_detection, face_mesh  # noqa: E402, F401
 
 _MESH_GRAPH = "mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb"
 _MESH_DETECTOR_THRESHOLD = (
@@ -60,7 +73,7 @@ class _Graph:
     """A graph of MediaPipe's calculators, closed at the end of a `with` block."""
 
     def __init__(self, path: str, outputs: list[str], **options: Mapping[str, Any]) -> None:
-        self._graph = SolutionBase(binary_graph_path=path, outputs=outputs, **options)
+        self._graph = face_mesh.SolutionBase(binary_graph_path=path, outputs=outputs, **options)
 
     def __enter__(self) -> Self:
         return self
