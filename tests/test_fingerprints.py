@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cmedprep.fingerprints import (
     N_FRAMES,
+    _signs,
     displacement,
     fingerprint_frames,
     landmark_distance,
@@ -41,6 +42,14 @@ def test_projections_are_the_same_for_ever() -> None:
     image = (np.arange(8 * 8 * 3) % 251).astype(np.uint8).reshape(8, 8, 3)
     assert project(image)[:4].tolist() == PROJECTIONS
     assert project(np.zeros(SHAPE, np.uint8)).tolist() == [0] * 32
+
+
+@pytest.mark.parametrize("size", [5, 224, 400])
+def test_projections_are_exact(size: int) -> None:
+    image = np.random.default_rng(size).integers(200, 256, (size, size, 3)).astype(np.uint8)
+    image[0] = 255
+    signs = _signs(image.size).astype(np.int64) * 2 - 1
+    assert project(image).tolist() == (signs @ image.ravel().astype(np.int64)).tolist()
 
 
 def test_projections_fit_their_column() -> None:

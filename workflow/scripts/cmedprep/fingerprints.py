@@ -21,6 +21,8 @@ from cmedprep.tables import to_array
 
 N_FRAMES = 8
 N_PROJECTIONS = 32
+_EXACT = (2**24 - 1) // 255
+"""So many pixel values have a sum that float32 holds exactly."""
 
 
 def fingerprint_frames(written: Sequence[int]) -> list[int]:
@@ -81,10 +83,15 @@ def project(image: np.ndarray) -> np.ndarray:
     image : ndarray, uint8
         Any shape.
     """
-    values = image.ravel().astype(np.int64)
-    # The sum with signs is twice the sum of the positive ones less the sum of all.
-    positive = np.where(_signs(values.size), values, 0).sum(axis=1)
-    result: np.ndarray = 2 * positive - values.sum()
+    values = image.ravel().astype(np.float32)
+    adds = _signs(values.size)
+    # The sum with signs is twice the sum of the positive ones less the sum of all. The sums are
+    # whole numbers below 2**24, so they are exact, in whichever order they are added up.
+    positive = np.zeros(N_PROJECTIONS, np.int64)
+    for start in range(0, values.size, _EXACT):
+        part = slice(start, start + _EXACT)
+        positive += (adds[:, part] @ values[part]).astype(np.int64)
+    result: np.ndarray = 2 * positive - image.sum(dtype=np.int64)
     return result
 
 
@@ -125,7 +132,7 @@ def landmark_distance(one: Mapping[str, Any], other: Mapping[str, Any]) -> float
 
 @cache
 def _signs(n_values: int) -> np.ndarray:
-    """Return which values a projection adds, (32, n), the same everywhere and for ever."""
+    """Return 1 for the values that a projection adds, (32, n), the same everywhere and for ever."""
     stream = hashlib.shake_256(b"cmed fingerprint").digest(N_PROJECTIONS * -(-n_values // 8))
     bits = np.unpackbits(np.frombuffer(stream, np.uint8).reshape(N_PROJECTIONS, -1), axis=1)
-    return bits[:, :n_values].astype(bool)
+    return bits[:, :n_values].astype(np.float32)
