@@ -35,7 +35,7 @@ def read_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
     path : Path
         The video file.
     threads : int
-        Threads of the decoder. They change the speed and not the result.
+        Threads of the decoder and of the conversion. They change the speed and not the result.
 
     Raises
     ------
@@ -44,7 +44,8 @@ def read_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
     """
     reformatter = VideoReformatter()  # one for all frames: setting it up takes as long as using it
     for index, picture in enumerate(decode(path, threads)):
-        image = reformatter.reformat(picture.frame, format="rgb24").to_ndarray()
+        # By itself it starts a thread for each core, which takes longer than the work.
+        image = reformatter.reformat(picture.frame, format="rgb24", threads=threads).to_ndarray()
         upright = turn_upright(image, picture.orientation)
         yield Frame(index, picture.time, np.ascontiguousarray(upright))
 
