@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cmedprep.faces import DistantFaces, FaceMesh
+from cmedprep.faces import DistantFaces, FaceMesh, _points
 from tests.makers.synthetic_face import ClipTruth, Motion, make_portrait, render_frame
 
 
@@ -86,3 +86,15 @@ def test_distant_faces_are_boxed_best_first(picture: np.ndarray) -> None:
         x, y, width, height = box
         assert left < x < x + width < left + 128
         assert top < y < y + height < top + 128
+
+
+def test_points_read_from_a_message_are_those_that_it_gives() -> None:
+    from mediapipe.framework.formats.landmark_pb2 import NormalizedLandmarkList
+
+    values = np.random.default_rng(0).normal(size=(478, 3)).astype(np.float32)
+    values[:3] = 0.0
+    for more in ({}, {"visibility": 0.5}):  # the second looks otherwise than MediaPipe's meshes
+        mesh = NormalizedLandmarkList()
+        for x, y, z in values.tolist():
+            mesh.landmark.add(x=x, y=y, z=z, **more)
+        assert np.array_equal(_points(mesh), values)

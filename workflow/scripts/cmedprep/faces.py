@@ -37,6 +37,13 @@ _DISTANT_THRESHOLD = (
     "facedetectionfullrange__facedetection__TensorsToDetectionsCalculator.min_score_thresh"
 )
 
+# A landmark in Protocol Buffers' encoding: it is the list's first field and 15 bytes long, its x is
+# a float and its own first field, and so on.
+_LANDMARK = np.dtype(
+    [("x_tag", "u1", 3), ("x", "<f4"), ("y_tag", "u1"), ("y", "<f4"), ("z_tag", "u1"), ("z", "<f4")]
+)
+_TAGS = {"x": (0x0A, 15, 0x0D), "y": 0x15, "z": 0x1D}
+
 
 @dataclass(frozen=True, slots=True)
 class Face:
@@ -124,7 +131,7 @@ class FaceMesh(_Graph):
         centres = boxes[:, :2] + boxes[:, 2:] / 2
         faces = []
         for mesh in result.multi_face_landmarks or []:
-            points = np.array([[p.x, p.y, p.z] for p in mesh.landmark], np.float32) * scale
+            points = _points(mesh) * scale
             distance = np.hypot(*(centres - points[:, :2].mean(axis=0)).T)
             faces.append(Face(points, float(detections[int(distance.argmin())].score[0])))
         return faces
@@ -159,6 +166,20 @@ class DistantFaces(_Graph):
         order = sorted(range(len(scores)), key=lambda i: -scores[i])
         boxes = _boxes(detections, image)
         return [(boxes[i], scores[i]) for i in order]
+
+
+def _points(mesh: Any) -> np.ndarray:
+    """Return the x, y and z of a list of landmarks, shape (n, 3), float32.
+
+    They are read from the message's bytes, in a tenth of the time that asking for each takes.
+    Messages that look otherwise than expected are asked.
+    """
+    encoded, count = mesh.SerializeToString(), len(mesh.landmark)
+    if len(encoded) == count * _LANDMARK.itemsize:
+        read = np.frombuffer(encoded, _LANDMARK)
+        if all((read[f"{axis}_tag"] == tag).all() for axis, tag in _TAGS.items()):
+            return np.stack([read[axis] for axis in _TAGS], axis=-1).astype(np.float32)
+    return np.array([[p.x, p.y, p.z] for p in mesh.landmark], np.float32)
 
 
 def _boxes(detections: Any, image: np.ndarray) -> np.ndarray:
