@@ -137,10 +137,11 @@ def read_images(
     RuntimeError
         An image is not the one that was written.
     """
+    digests, places = (table[name].to_pylist() for name in ("sha256", "image"))
     for row in range(table.num_rows) if rows is None else rows:
-        data = _read_bytes(table, results, row)
-        if hashlib.sha256(data).hexdigest() != table["sha256"][row].as_py():
-            place = results / table["image"][row].as_py()
+        place = results / places[row]
+        data = _read_bytes(table, place, row)
+        if hashlib.sha256(data).hexdigest() != digests[row]:
             made_by = results / "frames" / f"{table['subject'][row].as_py()}.parquet"
             raise RuntimeError(
                 f"{place} should be the image that `frames` lists, and is "
@@ -172,9 +173,8 @@ def decode(data: bytes) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _read_bytes(table: pa.Table, results: Path, row: int) -> bytes:
+def _read_bytes(table: pa.Table, place: Path, row: int) -> bytes:
     if "encoded" in table.column_names:
         data: bytes = table["encoded"][row].as_py()["bytes"]
         return data
-    path = results / table["image"][row].as_py()
-    return path.read_bytes() if path.is_file() else b""
+    return place.read_bytes() if place.is_file() else b""
