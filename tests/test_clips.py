@@ -2,13 +2,16 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cmedplan.digests import digest_file
-from cmedprep.clips import open_clip
+from cmedprep.clips import KeptImages, open_clip
 from tests.makers.make_videos import Kind, pictures, write_video
 
 
@@ -57,3 +60,19 @@ def test_a_video_that_changes_between_its_digest_and_its_last_frame_is_an_error(
         path.unlink()
     with pytest.raises(RuntimeError, match="is not the file that was indexed"):
         list(frames)
+
+
+@pytest.mark.parametrize(("most", "opened"), [(1000, 1), (25, 3), (0, 4)])
+def test_kept_images_are_those_of_the_clip_however_far_each_pass_gets(
+    most: int, opened: int
+) -> None:
+    decoded = []
+
+    def open_images() -> Iterator[np.ndarray]:
+        decoded.append(0)
+        yield from (np.full(10, number, np.uint8) for number in range(5))
+
+    images = KeptImages(open_images, most)
+    for length in (2, 4, 5, 5):
+        assert [int(image[0]) for image in islice(images(), length)] == [*range(length)]
+    assert len(decoded) == opened

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cmedprep.alignment import ClipFaces, align_clip, alignment_rows
-from cmedprep.clips import count_frames, open_clip, processed_clips
+from cmedprep.clips import KeptImages, count_frames, open_clip, processed_clips
 from cmedprep.geometry import Template
 from cmedprep.job import logged
 from cmedprep.provenance import provenance_of
@@ -21,7 +21,7 @@ def align_faces(root, alignment, videos, faces, output, provenance, progress, th
             source = open_clip(Path(root), clips[clip_id], threads)
             clip = ClipFaces(
                 landmarks=to_array(rows["landmarks"], (-1, 3)),
-                open_frames=source.images,
+                open_frames=KeptImages(source.images),
             )
             aligned = align_clip(clip, template, alignment["method"], alignment["max_gap"])
             table.write(alignment_rows(rows, clip, aligned))

@@ -1,6 +1,6 @@
 """Open the clips of a subject, as the inventory of its videos lists them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,45 @@ class Source:
         """Yield the image of every frame, shape (height, width, 3), uint8, RGB."""
         for frame in self.frames():
             yield frame.image
+
+
+class KeptImages:
+    """Opens a clip's images from the start as often as asked for, and decodes them once.
+
+    Images that were read are kept, up to `most_bytes`. A clip that has more is decoded anew
+    each time, one image in memory at a time.
+
+    Parameters
+    ----------
+    open_images : callable
+        Opens the clip from its start. Only one of the iterators that this object has given may
+        be in use at a time.
+    most_bytes : int
+        How much to keep.
+    """
+
+    def __init__(
+        self, open_images: Callable[[], Iterator[np.ndarray]], most_bytes: int = 192 << 20
+    ) -> None:
+        self._open = open_images
+        self._room = most_bytes
+        self._kept: list[np.ndarray] = []
+        self._rest: Iterator[np.ndarray] | None = None
+
+    def __call__(self) -> Iterator[np.ndarray]:
+        """Yield the image of every frame."""
+        if self._room < 0:
+            yield from self._open()
+            return
+        yield from self._kept
+        self._rest = self._rest or self._open()
+        for image in self._rest:
+            self._room -= image.nbytes
+            if self._room < 0:
+                self._kept.clear()
+            else:
+                self._kept.append(image)
+            yield image
 
 
 def open_clip(root: Path, clip: Mapping[str, Any], threads: int = 1) -> Source:
