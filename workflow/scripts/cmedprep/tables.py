@@ -93,7 +93,7 @@ def write_table(
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Read a table of clips as dictionaries. For tables of frames use `iterate_clips`."""
     with _whole(path), pq.ParquetFile(path) as file:
-        rows: list[dict[str, Any]] = file.read(columns).to_pylist()
+        rows: list[dict[str, Any]] = file.read(columns, use_threads=False).to_pylist()
     return rows
 
 
@@ -117,7 +117,7 @@ def iterate_clips(path: Path, without: Collection[str] = ()) -> Iterator[tuple[s
         names = [name for name in file.schema_arrow.names if name not in without]
         for group in range(file.num_row_groups):
             with _whole(path):
-                rows = file.read_row_group(group, columns=names)
+                rows = file.read_row_group(group, columns=names, use_threads=False)
             for clip_id in pc.unique(rows["clip_id"]).to_pylist():
                 yield clip_id, rows.filter(pc.equal(rows["clip_id"], clip_id))
 
