@@ -9,7 +9,7 @@ move landmarks by pixels depending on which clip was seen before.
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec, module_from_spec
 from typing import Any, Self
 
@@ -62,18 +62,19 @@ class Face:
         Which way of looking has found the face; see `cascade`.
     turns : int
         Quarter turns, counter-clockwise, after which the image shows the face upright.
+    box : ndarray, shape (4,), float32
+        The landmarks' bounding box: x, y, width, height in pixels.
     """
 
     landmarks: np.ndarray
     score: float
     detector: str = "direct"
     turns: int = 0
+    box: np.ndarray = field(init=False, repr=False)
 
-    @property
-    def box(self) -> np.ndarray:
-        """The landmarks' bounding box: x, y, width, height in pixels, float32."""
+    def __post_init__(self) -> None:
         low, high = self.landmarks[:, :2].min(axis=0), self.landmarks[:, :2].max(axis=0)
-        return np.concatenate([low, high - low])
+        object.__setattr__(self, "box", np.concatenate([low, high - low]))
 
 
 class _Graph:
