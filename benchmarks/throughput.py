@@ -287,7 +287,7 @@ def main() -> None:
     """Measure, and write the table and the plot."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few clips, one turn, no peers")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--clips-each", type=int, help="clips of each video, by default 27")
     parser.add_argument("--videos", type=Path, default=REPOSITORY.parent / "shared" / "videos")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "cmed-speed")
