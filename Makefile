@@ -38,10 +38,11 @@ test: setup
 
 # The plugin is no part of the default set-up; the packages of Slurm itself come from Debian.
 test-slurm: setup-slurm
-	$(BIN)/python -m pytest tests/slurm
+	.venv-slurm/bin/python -m pytest tests/slurm
 
+# Apart from the others: where the plugin is installed, Snakemake asks for a Slurm at every start.
 setup-slurm: setup
-	$(UV) sync --locked --quiet --group slurm --python $(BIN)/python
+	UV_PROJECT_ENVIRONMENT=.venv-slurm $(UV) sync --locked --quiet --group slurm --python $(BIN)/python
 
 verify: setup
 	@test -n "$(SUBJECT)" || { echo "Say which subject: make verify SUBJECT=Subject_01"; exit 1; }
