@@ -67,7 +67,7 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
-	cd workflow/scripts && find . -name '*.py' | sed 's|^\./||' | LC_ALL=C sort > modules.txt
+	cd workflow/scripts && find . -name '*.py' -o -path './*/assets/*' -type f | sed 's|^\./||' | LC_ALL=C sort > modules.txt
 
 baseline: demo
 	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml --quiet host rules progress \

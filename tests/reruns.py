@@ -22,15 +22,18 @@ RULES = {
     "measure_motion": "motion",
     "write_manifest": "manifest",
     "make_splits": "splits",
+    "report_subject": "page",
+    "report_dataset": "overview",
 }
 """The rules of a run, each with its heading in the table."""
 
-ONCE = ("index_clips", "make_splits")
+ONCE = ("index_clips", "make_splits", "report_dataset")
 """Those that run once for the whole data set."""
 
 NOTHING: tuple[str, ...] = ()
 ALL = tuple(RULES)
-MANIFEST = ("write_manifest", "make_splits")
+PAGES = ("report_subject", "report_dataset")
+MANIFEST = ("write_manifest", "make_splits", *PAGES)
 SAMPLES, MOTION = ("sample_apex", *MANIFEST), ("measure_motion", *MANIFEST)
 APEXES = ("sample_apex", *MOTION)
 EXPRESSION = ("spot_apex", *APEXES)
@@ -63,7 +66,7 @@ DATA = {
     "apex": Row("a row's apex frame", ITS, LEDGER),
     "emotion": Row("a row's emotion, and with it the file that is meant", ITS, ALL),
     "rows_reordered": Row(
-        "rows reordered, which `clips.parquet` numbers", NOBODY, ("index_clips",)
+        "rows reordered, which `clips.parquet` numbers", NOBODY, ("index_clips", "report_dataset")
     ),
     "rows_rewritten": Row("the CSV written with other quotes and line ends", NOBODY, NOTHING),
     "subject_new": Row("a new subject", NEW, ALL),
@@ -136,6 +139,7 @@ KEYS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "sampling.schemes[1].spacing": ("phase", SAMPLES),
     "sampling.schemes[2].method": ("phase", SAMPLES),
     "motion.methods": (["farneback"], MOTION),
+    "report.faces": (True, PAGES),
     "splits.folds": (3, ("make_splits",)),
     "splits.seeds": ([1, 2], ("make_splits",)),
 }
@@ -151,7 +155,7 @@ MODULES = {
         cmedprep/tables.py
         """,
     LEDGER: "index_subject.py",
-    ("index_clips",): "index_clips.py cmedprep/gathering.py",
+    ("index_clips", "report_dataset"): "index_clips.py cmedprep/gathering.py",
     ("index_clips", *MANIFEST): "cmedprep/stale.py",
     FACES: """
         detect_faces.py cmedprep/cascade.py cmedprep/clips.py cmedprep/detection.py
@@ -176,12 +180,27 @@ MODULES = {
         """,
     MOTION: "measure_motion.py cmedprep/apex_motion.py cmedprep/flow.py",
     ("make_splits",): "make_splits.py cmedprep/splits.py",
+    ("report_subject",): """
+        report_subject.py cmedreport/clip_record.py cmedreport/drawings.py
+        cmedreport/pictures.py cmedreport/subject_page.py cmedreport/assets/charts.js
+        cmedreport/assets/subject.css cmedreport/assets/subject.html.j2
+        cmedreport/assets/subject.js
+        """,
+    ("report_dataset",): """
+        report_dataset.py cmedprep/crate.py cmedreport/data_set.py cmedreport/data_set_page.py
+        cmedreport/methods_text.py cmedreport/assets/data_set.css
+        cmedreport/assets/data_set.html.j2 cmedreport/assets/data_set.js
+        """,
+    PAGES: """
+        cmedreport/embedded.py cmedreport/pages.py cmedreport/series.py
+        cmedreport/assets/page.css cmedreport/assets/page.html.j2 cmedreport/assets/page.js
+        """,
     MANIFEST: "write_manifest.py cmedprep/fingerprints.py cmedprep/manifest.py",
     NOTHING: """
         cmedplan/__init__.py cmedplan/config.py cmedplan/locks.py cmedplan/output.py
         cmedplan/recipe.py cmedplan/stages.py cmedplan/survey.py
-        cmedprep/__init__.py cmedprep/crate.py
-        cmedprep/recomputing.py cmedprep/schemas.py cmedprep/verification.py
+        cmedprep/__init__.py
+        cmedreport/__init__.py cmedprep/recomputing.py cmedprep/schemas.py cmedprep/verification.py
         cmedprep/verification_page.py confirm_subject.py summarise_run.py verify_subject.py
         write_crate.py
         """,
@@ -224,8 +243,8 @@ def page() -> str:
         "# What reruns",
         "",
         "Made from the table that `tests/test_rerun_matrix.py` holds Snakemake to: exactly these",
-        "rules rerun, of exactly these subjects. `clips` and `splits` run once for the whole data",
-        "set, `motion` where it is switched on.",
+        "rules rerun, of exactly these subjects. `clips`, `splits` and `overview` run once for the",
+        "whole data set, `motion` where it is switched on.",
         "`make docs-reruns` writes this page; a new key or module without a line fails a test.",
         *_table("data set", (_with_keys(name, row) for name, row in DATA.items())),
         *_table("config", (_with_keys(name, row) for name, row in CONFIG.items())),

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +192,8 @@ def test_the_library_reads_the_crate_back(described: Project) -> None:
     assert crate.mainEntity["programmingLanguage"]["name"] == "Snakemake"
     (run,) = [entity for entity in crate.get_entities() if entity.type == "CreateAction"]
     assert run["instrument"] == crate.mainEntity
-    tables = {path for path in described.digests() if path.endswith(".parquet")}
-    assert {result["name"] for result in run["result"]} == tables
+    files = {path for path in described.digests() if path.endswith((".parquet", ".html"))}
+    assert {result["name"] for result in run["result"]} == files
 
 
 def test_the_crate_is_linked_data(described: Project, entities: dict[str, Entity]) -> None:
@@ -206,7 +206,8 @@ def test_the_crate_is_linked_data(described: Project, entities: dict[str, Entity
     checksum = rdflib.URIRef("https://w3id.org/ro/terms/workflow-run#sha256")
     (run,) = graph.subjects(rdflib.RDF.type, schema.CreateAction)
     results = list(graph.objects(run, schema.result))
-    assert len(results) == len(list(described.results.rglob("*.parquet"))) == 33
+    pages = list(described.results.rglob("*.html"))
+    assert len(results) == len(list(described.results.rglob("*.parquet"))) + len(pages) == 36
     assert all(graph.value(result, checksum) for result in results)
     # A key that the context lacks would be dropped without a word.
     known = context["@context"].keys() | document["@context"][1].keys() | {"@id", "@type"}
@@ -216,16 +217,20 @@ def test_the_crate_is_linked_data(described: Project, entities: dict[str, Entity
 # -- what it says -----------------------------------------------------------------------------
 
 
-def test_every_table_is_there_with_its_size_checksum_and_rows(
+def test_every_table_and_page_is_there_with_its_size_and_checksum(
     described: Project, entities: dict[str, Entity]
 ) -> None:
-    tables = {path for path in described.digests() if path.endswith(".parquet")}
+    tables = {path for path in described.digests() if path.endswith((".parquet", ".html"))}
     named = {e["name"]: e for id_, e in entities.items() if id_.startswith("#result/")}
     assert named.keys() == tables
     for name, entity in named.items():
         path = described.results / name
         assert entity["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
         assert entity["contentSize"] == str(path.stat().st_size)
+        if path.suffix == ".html":
+            assert entity["encodingFormat"] == "text/html"
+            assert "additionalProperty" not in entity
+            continue
         assert entity["encodingFormat"] == "application/vnd.apache.parquet"
         rows = entities[entity["additionalProperty"]["@id"]]
         assert rows["value"] == pq.read_metadata(path).num_rows
@@ -290,7 +295,10 @@ def test_software_models_stages_and_subjects_are_those_of_the_tables(
 
     faces = read_provenance(described.results / "faces/Subject_01.parquet")
     software = {e["name"]: e["softwareVersion"] for e in of_type(entities, "SoftwareApplication")}
-    assert software == faces["packages"] | {"Python": ".".join(map(str, sys.version_info[:3]))}
+    pages = {name: metadata.version(name) for name in ("jinja2", "plotly")}
+    assert software == faces["packages"] | pages | {
+        "Python": ".".join(map(str, sys.version_info[:3]))
+    }
     models = {e["name"]: e["sha256"] for id_, e in entities.items() if id_.startswith("#model/")}
     assert models == faces["models"]
     assert entities["#stage/detect_faces"]["version"] == faces["code"]
@@ -396,7 +404,8 @@ def test_it_is_made_when_asked_for_and_the_run_is_finished_first(
 def test_what_is_missing_is_made_before_it(tiny: Project) -> None:
     (tiny.results / "manifests/Subject_01.parquet").unlink()
     planned = tiny.succeed("--dry-run", CRATE).jobs
-    assert planned == {"write_manifest Subject_01": 1, "make_splits": 1, "write_crate": 1}
+    after = ("report_subject Subject_01", "report_dataset", "make_splits", "write_crate")
+    assert planned == dict.fromkeys(("write_manifest Subject_01", *after), 1)
 
 
 def test_a_blank_line_more_in_the_metadata_file_makes_it_anew_alone(tiny: Project) -> None:

@@ -16,7 +16,8 @@ from cmedplan.stages import STAGES, stage_chain, stage_parameters
 WORKFLOW = Path(__file__).parents[1] / "workflow"
 SCRIPTS = WORKFLOW / "scripts"
 MODULES = sorted(SCRIPTS.glob("cmed*/*.py"))
-TABLE_MAKERS = set(STAGES) - {"write_crate"}
+PAGES = {"report_subject", "report_dataset"}
+TABLE_MAKERS = set(STAGES) - {"write_crate"} - PAGES
 
 
 def after(*stages: str) -> set[str]:
@@ -95,10 +96,11 @@ def reached(stage: str) -> set[str]:
         ("cascade", {"detect_faces"}),
         (
             "landmarks",
-            {"detect_faces", "align_faces", "spot_apex", "measure_motion", "write_manifest"},
+            {"detect_faces", "align_faces", "spot_apex", "measure_motion", "write_manifest"}
+            | PAGES,
         ),
         ("geometry", {"align_faces", "extract_frames", "spot_apex", "measure_motion"}),
-        ("manifest", {"write_manifest"}),
+        ("manifest", {"write_manifest"} | PAGES),
         ("ledger", {"probe_videos", "index_subject", "index_clips"}),
     ],
 )
@@ -221,11 +223,26 @@ def test_a_new_version_of_the_schemas_changes_every_maker_of_tables(edit: Edit) 
         "cmedprep/schemas.py",
         lambda text: text.replace('SCHEMA_VERSION = "', 'SCHEMA_VERSION = "9'),
     )
-    assert changed == TABLE_MAKERS
+    assert changed == TABLE_MAKERS | PAGES
 
 
 def test_a_comment_between_schemas_changes_nothing(edit: Edit) -> None:
     assert edit("cmedprep/schemas.py", append("# a remark\nNEW_TABLE = pa.schema([])")) == set()
+
+
+@pytest.mark.parametrize(
+    ("asset", "pages"),
+    [("page.css", PAGES), ("subject.js", {"report_subject"}), ("data_set.js", {"report_dataset"})],
+)
+def test_an_edited_template_style_or_script_changes_its_pages_alone(
+    edit: Edit, asset: str, pages: set[str]
+) -> None:
+    assert edit(f"cmedreport/assets/{asset}", append("/* a remark */")) == pages
+
+
+def test_every_asset_is_named_by_a_module_that_reads_it() -> None:
+    named = {name for stage in PAGES for name in reached(stage) if "/assets/" in name}
+    assert named == {path.relative_to(SCRIPTS).as_posix() for path in SCRIPTS.glob("*/assets/*")}
 
 
 # --- the graph of stages ---------------------------------------------------------------------
@@ -322,4 +339,6 @@ def test_a_new_scheme_leaves_the_others_be(config: dict[str, Any], old: dict[str
 
 def test_the_list_of_modules_names_every_python_file() -> None:
     listed = (SCRIPTS / "modules.txt").read_text().split()
-    assert listed == sorted(path.relative_to(SCRIPTS).as_posix() for path in SCRIPTS.rglob("*.py"))
+    assets = [path for path in SCRIPTS.glob("*/assets/*") if path.is_file()]
+    files = [*SCRIPTS.rglob("*.py"), *assets]
+    assert listed == sorted(path.relative_to(SCRIPTS).as_posix() for path in files)

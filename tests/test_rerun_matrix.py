@@ -348,8 +348,14 @@ def test_snakemake_reruns_what_the_chains_say_of_a_key(tiny: Project, key: str) 
 # --- code ------------------------------------------------------------------------------------
 
 
+def code_files() -> list[Path]:
+    """List modules, and the templates, styles and scripts of pages."""
+    assets = [path for path in SCRIPTS.glob("*/assets/*") if path.is_file()]
+    return [*SCRIPTS.rglob("*.py"), *assets]
+
+
 def test_every_file_of_code_has_its_row() -> None:
-    files = {path.relative_to(SCRIPTS).as_posix() for path in SCRIPTS.rglob("*.py")}
+    files = {path.relative_to(SCRIPTS).as_posix() for path in code_files()}
     assert reruns.modules().keys() == files
 
 
@@ -361,9 +367,9 @@ def test_every_rule_of_a_run_has_its_column() -> None:
 def test_an_edit_of_code_changes_the_chains_of_its_row(
     config: dict[str, Any], before: dict[str, str], tmp_path: Path, name: str
 ) -> None:
-    for source in SCRIPTS.rglob("*.py"):
+    for source in code_files():
         target = tmp_path / source.relative_to(SCRIPTS)
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(exist_ok=True, parents=True)
         target.symlink_to(source)
     edited = tmp_path / name
     text = edited.read_text()

@@ -264,8 +264,9 @@ def test_every_place_where_rules_write_is_known() -> None:
     logs = {(f"logs/{rule}/", ".log") for rule in stale.LOGGED}
     timings = {(f"benchmarks/{rule}/", ".tsv") for rule in stale.LOGGED}
     verified = {("verify/", suffix) for suffix in stale.VERIFICATION}
-    assert written <= tables | parts | logs | timings | verified
-    assert tables | parts | logs | verified <= written
+    pages = {(f"{folder}/", ".html") for folder in stale.PAGES}
+    assert written <= tables | pages | parts | logs | timings | verified
+    assert tables | pages | parts | logs | verified <= written
     assert all(stale.IMAGE.fullmatch(f"{7:06d}{suffix}") for suffix in SUFFIXES.values())
 
 

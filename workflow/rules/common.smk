@@ -109,6 +109,8 @@ SECONDS_PER_CLIP = {
     "measure_motion": 4,
     "write_manifest": 3,
     "make_splits": 0.05,
+    "report_subject": 1,
+    "report_dataset": 0.05,
     "write_crate": 0.1,
     "verify_subject": 40,
 }

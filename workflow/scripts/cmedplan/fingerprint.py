@@ -4,7 +4,8 @@ Snakemake does not see what a script imports, and it judges a script by its modi
 time, which a fresh checkout changes. So each rule carries a digest of the content of its
 script and of every module of ours that the script reaches, found from the import statements
 themselves. In `schemas`, which all rules share, only the definitions that a script names
-count: a new column of one table does not rerun the makers of the others.
+count: a new column of one table does not rerun the makers of the others. A module that reads files
+of its package, templates and such, names them in `ASSETS`; they count as its code.
 """
 
 import ast
@@ -13,13 +14,13 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-PACKAGES = ("cmedplan", "cmedprep")
+PACKAGES = ("cmedplan", "cmedprep", "cmedreport")
 SHARED_BY_NAME = "cmedprep.schemas"
 
 
 @cache
 def code_fingerprint(script: Path) -> str:
-    """Return the SHA-256 of a script and of all modules of ours that it imports."""
+    """Return the SHA-256 of a script and of all modules of ours that it imports, with assets."""
     sources, definitions = reach(script)
     digest = hashlib.sha256()
     for path in sorted(sources, key=lambda path: path.name):
@@ -30,12 +31,14 @@ def code_fingerprint(script: Path) -> str:
 
 
 def reach(script: Path) -> tuple[frozenset[Path], frozenset[str]]:
-    """Return the modules that a script reaches, and the names of `schemas` they use."""
+    """Return modules and assets that a script reaches, and the names of `schemas` they use."""
     sources: set[Path] = {script}
     names: set[str] = set()
     waiting = [script]
     while waiting:
-        for module, imported in _imports(waiting.pop()):
+        source = waiting.pop()
+        sources.update(_assets(source))
+        for module, imported in _imports(source):
             if module == SHARED_BY_NAME:
                 names |= imported
                 continue
@@ -65,6 +68,15 @@ def _imports(path: Path) -> frozenset[tuple[str, frozenset[str]]]:
             elif module.split(".")[0] in PACKAGES:  # from cmedprep.video import Frame
                 found.add((module, names))
     return frozenset(found)
+
+
+@cache
+def _assets(path: Path) -> tuple[Path, ...]:
+    """List the files beside a module, in the folder `assets`, that it says it reads."""
+    for node in ast.parse(_text(path)).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["ASSETS"]:
+            return tuple(path.parent / "assets" / name for name in ast.literal_eval(node.value))
+    return ()
 
 
 def _file(module: str) -> str:

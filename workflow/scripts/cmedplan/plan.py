@@ -440,6 +440,8 @@ def subject_fault(subject: str) -> str | None:
         return "it begins with '_', and readers of a folder of tables leave such files out"
     if len(tidy(subject).encode()) > 120:
         return "it is longer than 120 bytes"
+    if key(subject) == "index":
+        return "its page would be that of the data set, `reports/index.html`"
     if path_component(subject) != tidy(subject):
         return "only letters, digits, spaces and _ . + - are allowed"
     return None

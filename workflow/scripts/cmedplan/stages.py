@@ -43,7 +43,11 @@ STAGES = {
     "measure_motion": Stage(after=("spot_apex", "index_subject"), parameters=("motion",)),
     "write_manifest": Stage(after=("sample_apex", "measure_motion")),
     "make_splits": Stage(after=("write_manifest",), parameters=("labels", "splits")),
-    "write_crate": Stage(after=("make_splits", "index_clips")),
+    "report_subject": Stage(after=("write_manifest",), parameters=("report",)),
+    "report_dataset": Stage(
+        after=("write_manifest", "index_clips"), parameters=("labels", "report")
+    ),
+    "write_crate": Stage(after=("make_splits", "report_subject", "report_dataset")),
 }
 
 

@@ -1,10 +1,10 @@
 """Describe a finished run as an RO-Crate, in the profile Workflow Run Crate 0.5.
 
-The crate is a folder with a JSON-LD file and the Snakefile. It holds no data: every table that
-came out and every file that was read is an entity with a local identifier (``#...``), named by
-its place below the results or below the data set, and by size and SHA-256. All is taken from the
-tables and from the config, and nothing from the clock or the machine, so that equal runs have
-equal crates; only the versions of Python and of Snakemake are those that wrote the crate.
+The crate is a folder with a JSON-LD file and the Snakefile. It holds no data: every table and
+page that came out and every file that was read is an entity with a local identifier (``#...``),
+named by its place below the results or below the data set, and by size and SHA-256. All is taken
+from the tables and from the config, and nothing from the clock or the machine, so that equal runs
+have equal crates; only the versions of Python and of Snakemake are those that wrote the crate.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from cmedplan.digests import digest_file
 from cmedprep.tables import BY_PART, read_provenance, read_rows
+from cmedreport.embedded import read_page_provenance
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
@@ -50,8 +51,9 @@ OUTPUTS = {
     "motion": "optical flow and strain from onset to apex",
     "manifests": "what became of every clip of a subject, with digests of its results",
     "splits": "which clips are tested in which fold",
+    "reports": "pages to look at, of every subject and of the data set",
 }
-"""The kinds of tables, which are the folders of the results, and what their rows say."""
+"""The kinds of tables, which are the folders of the results, and of pages, and what they say."""
 
 MEDIA_TYPES = {
     "3gp": "video/3gpp",
@@ -78,12 +80,15 @@ PARQUET_TYPE = "application/vnd.apache.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a crate says of a table: its path below the results, and what proves its content."""
+    """What a crate says of a table: its path below the results, and what proves its content.
+
+    Or of a report, which has no `rows`.
+    """
 
     name: str
     size: int
     sha256: str
-    rows: int
+    rows: int | None
     provenance: Mapping[str, Any]
 
     @property
@@ -95,7 +100,8 @@ class Table:
     def subject(self) -> str | None:
         """Whose table it is, or None where it is that of all."""
         path = PurePosixPath(self.name)
-        return path.stem if len(path.parts) > 1 and self.kind != "splits" else None
+        of_all = self.kind == "splits" or self.provenance.get("stage") == "report_dataset"
+        return path.stem if len(path.parts) > 1 and not of_all else None
 
     @property
     def stage(self) -> str:
@@ -117,13 +123,14 @@ class Source:
 
 
 def read_facts(results: Path, path: Path) -> Table:
-    """Measure a table of the run that wrote into the folder `results`."""
-    provenance = read_provenance(path)
+    """Measure a table or a report of the run that wrote into the folder `results`."""
+    is_table = path.suffix == ".parquet"
+    provenance = read_provenance(path) if is_table else read_page_provenance(path)
     return Table(
         name=path.relative_to(results).as_posix(),
         size=path.stat().st_size,
         sha256=digest_file(path),
-        rows=pq.read_metadata(path).num_rows,
+        rows=pq.read_metadata(path).num_rows if is_table else None,
         provenance=provenance,
     )
 
@@ -209,6 +216,7 @@ def describe_run(
         *_add_parameters(crate, workflow, parameters),
     ]
     made = _add_tables(crate, workflow, tables, subjects)
+    pages = [table for table in tables if table.rows is None]
     _add_software(crate, workflow, tables)
     run = _add(
         crate,
@@ -216,7 +224,7 @@ def describe_run(
         "CreateAction",
         name=f"Run of {NAME} {VERSION}",
         description=f"{len(sources)} videos of {len(subjects)} subjects became "
-        f"{len(tables)} tables.",
+        f"{len(tables) - len(pages)} tables and {len(pages)} pages.",
         instrument=workflow,
         object=read,
         result=made,
@@ -375,7 +383,7 @@ def _add_tables(
     ]
     rows = {
         count: _add_value(crate, f"#rows/{count}", "rows", count)
-        for count in sorted({table.rows for table in tables})
+        for count in sorted({table.rows for table in tables if table.rows is not None})
     }
     return [
         _add_file(
@@ -385,10 +393,10 @@ def _add_tables(
             description=f"Made by the stage {table.stage}.",
             size=table.size,
             sha256=table.sha256,
-            media_type=PARQUET_TYPE,
+            media_type=PARQUET_TYPE if table.rows is not None else "text/html",
             exampleOfWork=kinds[table.kind],
             about=subjects.get(table.subject or ""),
-            additionalProperty=rows[table.rows],
+            additionalProperty=rows[table.rows] if table.rows is not None else None,
         )
         for table in tables
     ]

@@ -34,10 +34,13 @@ TABLES = {
 }
 """The folders with one table for each subject, and the rules that make them."""
 
+PAGES = {"reports": "report_subject"}
+"""The folder with one page for each subject, and the rule that makes it."""
+
 PARTS = {"samples": "sample_apex", "motion": "measure_motion"}
 """The folders with a folder of such tables for each scheme or method, and their rules."""
 
-LOGGED = (*TABLES.values(), "verify_subject", "confirm_subject")
+LOGGED = (*TABLES.values(), *PAGES.values(), "verify_subject", "confirm_subject")
 """The rules with one log and one file of timings for each subject."""
 
 VERIFICATION = (".parquet", ".html", ".verified")
@@ -89,7 +92,8 @@ def remove_subjects(results: Path, subjects: Collection[str], parts: Parts) -> l
         for folder in _existing(results / name for name in TABLES):
             _remove_table(folder, subject)
         hidden = [f"videos/.{subject}.json", f"videos/.{subject}.probed"]
-        for name in hidden + [f"verify/{subject}{suffix}" for suffix in VERIFICATION]:
+        others = hidden + [f"{folder}/{subject}.html" for folder in PAGES]
+        for name in others + [f"verify/{subject}{suffix}" for suffix in VERIFICATION]:
             if _existing([(results / name).parent]):
                 clear_parts(results / name)
                 _remove_file(results / name)

@@ -1,0 +1,65 @@
+"""Pages to look at: one of each subject, and one of the data set."""
+
+
+rule report_subject:
+    input:
+        manifest=f"{OUTPUT}/manifests/{{subject}}.parquet",
+        faces=f"{OUTPUT}/faces/{{subject}}.parquet",
+        alignment=f"{OUTPUT}/alignment/{{subject}}.parquet",
+        frames=f"{OUTPUT}/frames/{{subject}}.parquet",
+        expression=f"{OUTPUT}/expression/{{subject}}.parquet",
+        samples=expand(
+            f"{OUTPUT}/samples/{{scheme}}/{{subject}}.parquet", scheme=SCHEMES, allow_missing=True
+        ),
+    output:
+        report(
+            f"{OUTPUT}/reports/{{subject}}.html",
+            caption="../report/subject.rst",
+            category="Subjects",
+            labels={"subject": "{subject}"},
+        ),
+    log:
+        f"{OUTPUT}/logs/report_subject/{{subject}}.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/report_subject/{{subject}}.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("report_subject"),
+    params:
+        chain=stage_chain("report_subject", config, SCRIPTS),
+        parameters=stage_parameters("report_subject", config),
+    script:
+        "../scripts/report_subject.py"
+
+
+# No subject has this name: its page would be in the way.
+ruleorder: report_dataset > report_subject
+
+
+rule report_dataset:
+    input:
+        clips=f"{OUTPUT}/clips.parquet",
+        manifests=expand(f"{OUTPUT}/manifests/{{subject}}.parquet", subject=SUBJECTS),
+    output:
+        report(
+            f"{OUTPUT}/reports/index.html",
+            caption="../report/dataset.rst",
+            category="Data set",
+            labels={"page": "data set"},
+        ),
+    log:
+        f"{OUTPUT}/logs/report_dataset.log",
+    benchmark:
+        f"{OUTPUT}/benchmarks/report_dataset.tsv"
+    conda:
+        "../../envs/cmed.yaml"
+    resources:
+        mem_mb=memory_mb,
+        runtime=minutes_for("report_dataset"),
+    params:
+        chain=stage_chain("report_dataset", config, SCRIPTS),
+        parameters=stage_parameters("report_dataset", config),
+    script:
+        "../scripts/report_dataset.py"
