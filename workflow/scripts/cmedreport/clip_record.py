@@ -186,7 +186,7 @@ def _read(
 
 
 def _dots(chosen: Sequence[int], faces: pa.Table, frames: pa.Table) -> np.ndarray:
-    """Place the dots of some frames in their images, (n, 36, 2) uint16."""
+    """Place the dots of some frames in their images, (n, 14, 2) uint16."""
     places = {index: place for place, index in enumerate(frames["frame_index"].to_pylist())}
     at = [places[index] for index in chosen]
     matrices = to_array(frames["matrix"].take(at), (2, 3))

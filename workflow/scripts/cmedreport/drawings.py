@@ -1,16 +1,16 @@
 """A face as a few dots: what a report shows of landmarks.
 
-They are brows, lips and outline, without eyes and nose. A drawing of lines, or one with eyes,
-is a face to MediaPipe's detector; these dots are none (`tests/test_report_privacy.py`).
+They are of brows, lips and jaw. A drawing of lines, of eyes, or of twice as many dots is a face to
+MediaPipe's detectors; these dots are none (`tests/test_report_privacy.py`).
 """
 
 import base64
 
 import numpy as np
 
-BROWS = (46, 52, 55, 105, 70, 276, 282, 285, 334, 300)
-LIPS = (61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91)
-OUTLINE = (10, 67, 54, 127, 132, 172, 150, 152, 379, 397, 361, 356, 284, 297)
+BROWS = (105, 334)
+LIPS = (61, 0, 291, 17)
+OUTLINE = (127, 132, 172, 150, 379, 397, 361, 356)
 DOTS = (*BROWS, *LIPS, *OUTLINE)
 """Mesh ids of the dots."""
 
@@ -32,7 +32,7 @@ def place_dots(landmarks: np.ndarray, matrix: np.ndarray, size: float) -> np.nda
 
     Returns
     -------
-    ndarray, shape (36, 2), uint16
+    ndarray, shape (14, 2), uint16
         x and y in `UNITS` for a width, with 2000 for the crop's left and upper rim: dots may lie
         beyond it. All are `2**16 - 1` where there is no face.
     """

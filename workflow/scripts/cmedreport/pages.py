@@ -15,6 +15,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 from cmedplan.atomic import write_whole
 from cmedreport.embedded import PROVENANCE_ID, to_json
+from cmedreport.pictures import COARSE
 
 ASSETS = ("page.html.j2", "page.css", "page.js")
 """Files of the folder `assets` that this module reads; they count as its code."""
@@ -62,6 +63,7 @@ def render(
     }
     text = environment.get_template(template).render(
         **context,
+        coarse=COARSE,
         source=lambda name: sources[name],
         plotly=_plotly(),
         embedded={PROVENANCE_ID: to_json(made_by), "data": to_json(data)},

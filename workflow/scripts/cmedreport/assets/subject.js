@@ -183,7 +183,7 @@ function strip(clip) {
     const spotted = frame === clip.motion_apex_frame;
     const picture = element("span", { class: DATA.faces ? "pic" : "pic pixels" });
     picture.style.backgroundImage = `url(${clip.drawn.tiles})`;
-    picture.style.backgroundSize = DATA.faces ? `${frames.length * 100}% 100%` : `${frames.length * 100}% auto`;
+    picture.style.backgroundSize = `${frames.length * 100}% 100%`;
     picture.style.backgroundPosition = `${frames.length > 1 ? (n / (frames.length - 1)) * 100 : 0}% 50%`;
     const slot = slots[n].length
       ? element("span", { class: "slot", title: `slot ${slots[n].join(", ")} of ${scheme}` }, element("span", { class: "frame" }, frame), ` s${slots[n].join(",")}`)
@@ -191,7 +191,7 @@ function strip(clip) {
     list.append(element("li", {},
       element("span", { class: "mark" }, names.join(", ")),
       DATA.faces ? null : dots(places.slice(n * size, (n + 1) * size), places.slice(0, size)),
-      picture, slot, spotted ? element("span", { class: "spot" }, "motion apex") : null));
+      picture, slot, spotted ? element("span", { class: "spot" }, "motion") : null));
   });
   const what = DATA.faces ? "aligned frames" : "landmarks, orange where they moved since the onset, above pixelated frames";
   return element("div", { class: "strip", tabindex: "0", role: "group", "aria-label": `Strip of ${frames.length} ${what}${scheme ? `; slots of ${scheme} are marked` : ""}` }, list);
@@ -242,7 +242,7 @@ const describe = (clip) =>
 
 function pictures(clip) {
   const { mean, deviation, zones, images } = clip.drawn;
-  const picture = (src, alt, text) => element("figure", {}, element("img", { class: "portrait", src, alt, width: 132, height: 132 }), element("figcaption", {}, text));
+  const picture = (src, alt, text) => element("figure", {}, element("img", { class: "portrait", src, alt, width: 132, height: DATA.faces ? 132 : 44 }), element("figcaption", {}, text));
   const still = picture(mean, DATA.faces ? "Mean of the aligned frames" : "Mean of the aligned frames, pixelated", DATA.faces ? `mean of ${images} frames: sharp where nothing moves` : `mean of ${images} frames`);
   if (deviation) return element("div", { class: "pair" }, still, picture(deviation, "Standard deviation over time: bright where motion remains", `deviation: where motion remains, black 0 to white ${DATA.brightest} grey levels`));
   const names = ["brow and above", "brows, lids", "eyes, nose", "nose, mouth", "mouth, chin"];
