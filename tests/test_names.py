@@ -134,6 +134,7 @@ def test_a_subject_that_could_not_name_a_file_is_refused(name: str) -> None:
 def test_a_subject_that_readers_of_a_folder_would_skip_is_refused() -> None:
     """Parquet readers leave out files that begin with `_`, so the subject would be lost."""
     assert subject_fault("_Subject_01")
+    assert subject_fault("Index")  # reports/index.html is the page of the data set
 
 
 @given(st.text())

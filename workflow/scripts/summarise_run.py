@@ -8,6 +8,7 @@ from statistics import median
 from cmedprep.tables import read_rows
 
 PLACES = """
+  {0}/reports/index.html   start here: pages to look at, of the data set and of every subject
   {0}/clips.parquet        every metadata row and video, with status and reason
   {0}/manifests/           one table per subject: counts, quality, digests of its clips
   {0}/samples/             one folder per sampling scheme, one table per subject

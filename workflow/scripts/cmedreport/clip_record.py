@@ -15,8 +15,9 @@ from cmedreport.series import by_frame, column, json_number, rounded, runs, step
 MOST_TILES = 11
 """Frames in the strip, beside onset, apex and offset."""
 
-MOST_IMAGES = 48
-"""Images that mean and standard deviation are taken over, evenly among all."""
+LEAST_IMAGES = 12
+"""Images that mean and standard deviation are taken over: those of the strip, and where these are
+fewer, others that lie evenly among all. Decoding images is most of what a report costs."""
 
 _CURVES = (
     *(("yaw", "yaw_deg", 1), ("pitch", "pitch_deg", 1), ("roll", "roll_deg", 1)),
@@ -156,13 +157,13 @@ def draw(
 ) -> dict[str, Any]:
     """Return the pictures of a clip: strip, mean, and standard deviation over time."""
     places = {index: place for place, index in enumerate(frames["frame_index"].to_pylist())}
-    even = {*spread(len(places), MOST_IMAGES)}
-    needed = sorted(even | {places[index] for index in chosen})
+    needed = {places[index] for index in chosen}
+    if len(needed) < LEAST_IMAGES:
+        needed |= set(spread(len(places), LEAST_IMAGES))
     moments = pictures.Moments()
     tiles = []
-    for place, image in _read(frames, results, needed):
-        if place in even:
-            moments.add(image)
+    for place, image in _read(frames, results, sorted(needed)):
+        moments.add(image)
         if frames["frame_index"][place].as_py() in chosen:
             tiles.append(pictures.shrink(image, show_faces, pictures.TILE))
     mean = pictures.shrink(moments.mean(), show_faces, pictures.PORTRAIT)

@@ -91,8 +91,8 @@ def _plotly() -> str:
 def number(value: float | None, digits: int = 2, unit: str = "") -> str:
     """Return a number to read, or a dash where there is none.
 
-    >>> number(0.126), number(None), number(3, 0, "px")
-    ('0.13', '—', '3 px')
+    >>> number(0.126), number(None), number(1234, 0)
+    ('0.13', '—', '1,234')
     """
     if value is None:
         return "—"

@@ -37,9 +37,9 @@ function clipFigure(clip) {
     layout: {
       height: 360, margin: { l: 60, r: 10, t: 20, b: 34 }, hovermode: "x unified", shapes,
       xaxis: { title: { text: "frame", standoff: 4 }, range: [-0.5, drawn.frames - 0.5], anchor: "y3" },
-      yaxis: { domain: [0.7, 1], nticks: 4 },
+      yaxis: { domain: [0.7, 1], nticks: 5 },
       yaxis2: { domain: [0.41, 0.61], rangemode: "tozero", nticks: 3 },
-      yaxis3: { domain: [0, 0.32], nticks: 4 },
+      yaxis3: { domain: [0, 0.32], nticks: 5 },
       annotations: [
         label(`head pose since onset, ° — ${swatch("blue", "yaw")} ${swatch("orange", "pitch")} ${swatch("green", "roll")}`, 1.0),
         label(`${swatch("violet", "residual")} of the alignment, px`, 0.61),

@@ -135,4 +135,6 @@ addEventListener("beforeprint", () => {
   for (const [node, make] of CHARTS) if (!node.dataset.drawn) { const f = make(); plotly().newPlot(node, f.data, layout(f.layout), CONFIG); node.dataset.drawn = "yes"; }
 });
 performance.mark("ready");
+// Before somebody scrolls, and after all that is seen first.
+setTimeout(() => rest(plotly), 800);
 document.documentElement.dataset.ready = "yes";

@@ -299,4 +299,6 @@ addEventListener("beforeprint", () => {
 filter();
 follow();
 performance.mark("ready");
+// Before somebody scrolls, and after all that is seen first.
+setTimeout(() => rest(plotly), 800);
 document.documentElement.dataset.ready = "yes";
