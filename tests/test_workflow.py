@@ -117,8 +117,11 @@ def test_new_crop_size_reruns_extraction_and_what_follows(tiny: Project) -> None
     before = tiny.digests()
     tiny.config["crop"] = {"size": 112}
     run = tiny.succeed()
-    rules = ("extract_frames", "spot_apex", "sample_apex", "write_manifest")
-    once = Counter({"make_splits": 1})
+    rules = (
+        *("extract_frames", "spot_apex", "sample_apex", "write_manifest"),
+        "report_subject",
+    )
+    once = Counter({"make_splits": 1, "report_dataset": 1})
     assert run.jobs == sum((jobs_of(subject, *rules) for subject in BOTH), once)
     after = tiny.digests()
     kept = ("videos/", "index/", "faces/", "alignment/", "clips.parquet")
