@@ -48,7 +48,8 @@ def render(
     provenance : mapping
         How the page was made; see `provenance.provenance_of`.
     """
-    sources = {name: (_FOLDER / name).read_text("utf-8") for name in (*ASSETS, *assets)}
+    # A workflow that is fetched with git may have lost the last line ends of its files.
+    sources = {name: (_FOLDER / name).read_text("utf-8").rstrip() for name in (*ASSETS, *assets)}
     environment = Environment(
         loader=DictLoader(sources),
         autoescape=True,
