@@ -199,7 +199,7 @@ def test_batches_and_what_gathers_them_are_a_run_of_all(
     fresh.config["batch"] = "3/3"
     assert not fresh.succeed("--nolock").jobs  # more batches than subjects
     del fresh.config["batch"]
-    assert set(fresh.succeed().jobs) == {"index_clips", "make_splits"}
+    assert set(fresh.succeed().jobs) == {*("index_clips", "make_splits", "report_dataset")}
     assert fresh.digests() == finished_tiny.digests()
 
 
