@@ -24,7 +24,7 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 
 .PHONY: run test test-slurm setup-slurm baseline test-torch verify setup demo check format benchmark-alignment benchmark-detection benchmark-apex \
-	benchmark-flow benchmark-repeats benchmark-scale benchmark-overhead benchmark-throughput \
+	benchmark-flow benchmark-repeats benchmark-scale benchmark-overhead benchmark-throughput benchmark-reports \
 	envs docs-reruns clean
 .DELETE_ON_ERROR:
 
@@ -100,6 +100,9 @@ benchmark-scale: setup
 
 benchmark-overhead: setup
 	$(BIN)/python benchmarks/overhead.py
+
+benchmark-reports: run
+	$(BIN)/python benchmarks/reports.py
 
 benchmark-throughput: setup
 	$(BIN)/python benchmarks/throughput.py

@@ -182,7 +182,7 @@ MODULES = {
     ("make_splits",): "make_splits.py cmedprep/splits.py",
     ("report_subject",): """
         report_subject.py cmedreport/clip_record.py cmedreport/drawings.py
-        cmedreport/pictures.py cmedreport/subject_page.py cmedreport/assets/charts.js
+        cmedreport/subject_page.py cmedreport/assets/charts.js
         cmedreport/assets/subject.css cmedreport/assets/subject.html.j2
         cmedreport/assets/subject.js
         """,
@@ -192,7 +192,7 @@ MODULES = {
         cmedreport/assets/data_set.html.j2 cmedreport/assets/data_set.js
         """,
     PAGES: """
-        cmedreport/embedded.py cmedreport/pages.py cmedreport/series.py
+        cmedreport/embedded.py cmedreport/pages.py cmedreport/pictures.py cmedreport/series.py
         cmedreport/assets/page.css cmedreport/assets/page.html.j2 cmedreport/assets/page.js
         """,
     MANIFEST: "write_manifest.py cmedprep/fingerprints.py cmedprep/manifest.py",
