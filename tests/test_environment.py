@@ -117,7 +117,8 @@ def show(graph_config):
     print(graph_config)
     return made(graph_config=graph_config)
 solution_base.calculator_graph.CalculatorGraph = show
-FaceMesh(0.5, 3), DistantFaces(0.5)
+with FaceMesh(0.5, 3), DistantFaces(0.5):  # closed, or the process may abort at its end
+    pass
 """
     graphs = [
         subprocess.run(
