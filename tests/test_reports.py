@@ -244,12 +244,13 @@ def test_it_is_dark_where_the_reader_wants_it_dark(
         page = found.page
         settle(page)
         assert min(background(page)) > 200
-        ink = "getComputedStyle(document.querySelector('.chart text')).fill"
+        ink = "[...document.querySelectorAll('.chart text')].map(n => getComputedStyle(n).fill)[0]"
+        page.wait_for_function("() => " + ink)  # a chart is drawn once it is near
         before = page.evaluate(ink)
         page.emulate_media(color_scheme="dark")
         assert max(background(page)) < 60
         # The charts as well.
-        page.wait_for_function("before => " + ink + " !== before", arg=before)
+        page.wait_for_function(f"before => {ink} && {ink} !== before", arg=before)
 
 
 @pytest.mark.parametrize("name", ["Subject_01.html", "index.html"])

@@ -137,13 +137,14 @@ def state_of(cluster: Cluster, number: str) -> str:
 
 
 def test_the_results_are_those_of_a_local_run(
-    cluster: Cluster, fresh: Project, finished_tiny: Project
+    cluster: Cluster, demo: Path, demo_run: Project, tmp_path: Path
 ) -> None:
-    said = SlurmRun(fresh).succeed().output
-    assert fresh.digests() == finished_tiny.digests()
-    # Two subjects, and what is made of both.
-    assert said.count("has been submitted with SLURM jobid") == 3
-    assert fresh.succeed().idle
+    project = Project(tmp_path, {"dataset": {"root": str(demo)}})
+    said = SlurmRun(project).succeed().output
+    assert project.digests() == demo_run.digests()
+    # Three subjects, and what is made of all of them.
+    assert said.count("has been submitted with SLURM jobid") == 4
+    assert project.succeed().idle
 
 
 def test_a_subject_that_fails_takes_no_other_along(
