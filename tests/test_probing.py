@@ -264,21 +264,19 @@ def test_the_process_ends_with_the_block(clip: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system has no /proc")
 @pytest.mark.parametrize("busy", [False, True])
 def test_the_process_does_not_outlive_a_job_that_is_killed(clip: Path, busy: bool) -> None:
-    # `busy`: in the midst of a video, when it reads no input.
-    path = clip.with_name("fifo.mp4") if busy else clip
-    if busy:
-        os.mkfifo(path)
+    # `busy`: in the midst of a video, when it reads no input; it is held there.
     program = (
-        "import json, sys, threading, time; sys.path[:] = json.loads(sys.argv[1])\n"
+        "import json, os, signal, sys, time; sys.path[:] = json.loads(sys.argv[1])\n"
         "from pathlib import Path\n"
         "from cmedprep.probing import Limits, Prober\n"
         "prober = Prober(Limits())\n"
-        f"prober.probe(Path({str(clip)!r}))\n"
-        "print(prober._worker.pid, flush=True)\n"
         "prober.probe(Path(sys.argv[2]))\n"
+        f"if {busy}: os.kill(prober._worker.pid, signal.SIGSTOP)\n"
+        "print(prober._worker.pid, flush=True)\n"
+        f"if {busy}: prober.probe(Path(sys.argv[2]))\n"
         "time.sleep(600)\n"
     )
-    command = [sys.executable, "-c", program, json.dumps(sys.path), str(path)]
+    command = [sys.executable, "-c", program, json.dumps(sys.path), str(clip)]
     job = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert job.stdout is not None
     worker = int(job.stdout.readline())
