@@ -42,7 +42,8 @@ test-slurm: setup-slurm
 
 # Apart from the others: where the plugin is installed, Snakemake asks for a Slurm at every start.
 setup-slurm: setup
-	UV_PROJECT_ENVIRONMENT=.venv-slurm $(UV) sync --locked --quiet --group slurm --python $(BIN)/python
+	UV_PROJECT_ENVIRONMENT=.venv-slurm $(UV) sync --locked --quiet --compile-bytecode --group slurm \
+		--python $(BIN)/python
 
 verify: setup
 	@test -n "$(SUBJECT)" || { echo "Say which subject: make verify SUBJECT=Subject_01"; exit 1; }

@@ -142,8 +142,8 @@ def test_the_results_are_those_of_a_local_run(
     project = Project(tmp_path, {"dataset": {"root": str(demo)}})
     said = SlurmRun(project).succeed().output
     assert project.digests() == demo_run.digests()
-    # Three subjects, and what is made of all of them.
-    assert said.count("has been submitted with SLURM jobid") == 4
+    # Three subjects, and what is made of all of them: ledger with report, and splits.
+    assert said.count("has been submitted with SLURM jobid") == 5
     assert project.succeed().idle
 
 
@@ -158,7 +158,7 @@ def test_a_subject_that_fails_takes_no_other_along(
     shutil.rmtree(obstacle)
     again = SlurmRun(fresh).succeed().output
     assert "subject=Subject_02" not in again
-    assert again.count("has been submitted with SLURM jobid") == 2
+    assert again.count("has been submitted with SLURM jobid") == 3
     assert fresh.digests() == finished_tiny.digests()
 
 
