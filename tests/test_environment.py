@@ -127,6 +127,7 @@ with FaceMesh(0.5, 3), DistantFaces(0.5):  # closed, or the process may abort at
         for whole in ([], ["whole"])
     ]
     assert "TensorsToFloatsCalculatorOptions" in graphs[0]
+    assert graphs[0].count("num_threads: 1\n") == 2
     assert graphs[0] == graphs[1]
 
 

@@ -1,6 +1,7 @@
 """MediaPipe behind its one module: where, how many, how sure, and no memory."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -98,3 +99,12 @@ def test_points_read_from_a_message_are_those_that_it_gives() -> None:
         for x, y, z in values.tolist():
             mesh.landmark.add(x=x, y=y, z=z, **more)
         assert np.array_equal(_points(mesh), values)
+
+
+def test_a_graph_works_in_one_thread(picture: np.ndarray) -> None:
+    tasks = Path("/proc/self/task")
+    before = set(tasks.iterdir())
+    with FaceMesh(min_confidence=0.5, max_faces=3) as mesh:
+        mesh.find(picture)
+        names = [(task / "comm").read_text() for task in set(tasks.iterdir()) - before]
+    assert sum(name.startswith("mediapipe") for name in names) == 1

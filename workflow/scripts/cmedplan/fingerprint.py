@@ -10,7 +10,7 @@ of its package, templates and such, names them in `ASSETS`; they count as its co
 
 import ast
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -56,10 +56,23 @@ def _text(path: Path) -> str:
 
 
 @cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(_text(path))
+
+
+def _statements(block: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield all statements of a block and of the blocks in it; in expressions there are none."""
+    for node in block:
+        yield node
+        for blocks in ("body", "orelse", "handlers", "finalbody", "cases"):
+            yield from _statements(getattr(node, blocks, ()))
+
+
+@cache
 def _imports(path: Path) -> frozenset[tuple[str, frozenset[str]]]:
     """List our modules that a file imports, with the names taken from each."""
     found = set()
-    for node in ast.walk(ast.parse(_text(path))):
+    for node in _statements(_parsed(path).body):
         if isinstance(node, ast.ImportFrom) and node.level == 0:
             module = node.module or ""
             names = frozenset(alias.name for alias in node.names)
@@ -73,7 +86,7 @@ def _imports(path: Path) -> frozenset[tuple[str, frozenset[str]]]:
 @cache
 def _assets(path: Path) -> tuple[Path, ...]:
     """List the files beside a module, in the folder `assets`, that it says it reads."""
-    for node in ast.parse(_text(path)).body:
+    for node in _parsed(path).body:
         if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["ASSETS"]:
             return tuple(path.parent / "assets" / name for name in ast.literal_eval(node.value))
     return ()
@@ -102,7 +115,7 @@ def _definitions(path: Path) -> dict[str, tuple[str, frozenset[str]]]:
     text = _text(path)
     lines = text.split("\n")
     defined: dict[str, ast.stmt] = {}
-    for node in ast.parse(text).body:
+    for node in _parsed(path).body:
         if isinstance(node, ast.Assign):
             defined |= {t.id: node for t in node.targets if isinstance(t, ast.Name)}
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):

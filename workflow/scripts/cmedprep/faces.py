@@ -4,13 +4,15 @@ MediaPipe is pinned to 0.10.21, the last release that opens no socket. All use o
 this module, so that another release or another detector means another file and no more.
 
 Both are stateless: nothing is carried from one image to the next. MediaPipe's tracking would
-move landmarks by pixels depending on which clip was seen before.
+move landmarks by pixels depending on which clip was seen before. Both work in one thread, where
+MediaPipe by itself starts one for each core; the landmarks are the same.
 """
 
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec, module_from_spec
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -24,9 +26,11 @@ for _name in ("mediapipe", "mediapipe.python.solutions"):
 
 # An option whose definition is not imported is lost from a graph, without a word.
 from mediapipe.calculators.tensor import tensors_to_floats_calculator_pb2  # noqa: E402, F401
+from mediapipe.framework import calculator_pb2, thread_pool_executor_pb2  # noqa: E402, F401
 from mediapipe.framework.tool import switch_container_pb2  # noqa: E402, F401
 from mediapipe.python.solutions import face_detection, face_mesh  # noqa: E402, F401
 
+_PACKAGES = Path(face_mesh.__file__).parents[3]
 _MESH_GRAPH = "mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb"
 _MESH_DETECTOR_THRESHOLD = (
     "facedetectionshortrangecpu__facedetectionshortrange__facedetection__"
@@ -81,7 +85,10 @@ class _Graph:
     """A graph of MediaPipe's calculators, closed at the end of a `with` block."""
 
     def __init__(self, path: str, outputs: list[str], **options: Mapping[str, Any]) -> None:
-        self._graph = face_mesh.SolutionBase(binary_graph_path=path, outputs=outputs, **options)
+        graph = calculator_pb2.CalculatorGraphConfig()
+        graph.ParseFromString((_PACKAGES / path).read_bytes())
+        graph.num_threads = 1
+        self._graph = face_mesh.SolutionBase(graph_config=graph, outputs=outputs, **options)
 
     def __enter__(self) -> Self:
         return self
