@@ -42,8 +42,7 @@ test-slurm: setup-slurm
 
 # Apart from the others: where the plugin is installed, Snakemake asks for a Slurm at every start.
 setup-slurm: setup
-	UV_PROJECT_ENVIRONMENT=.venv-slurm $(UV) sync --locked --quiet --compile-bytecode --group slurm \
-		--python $(BIN)/python
+	UV_PROJECT_ENVIRONMENT=.venv-slurm $(UV) sync --locked --quiet --group slurm --python $(BIN)/python
 
 verify: setup
 	@test -n "$(SUBJECT)" || { echo "Say which subject: make verify SUBJECT=Subject_01"; exit 1; }
@@ -121,7 +120,7 @@ clean:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed and not on the PATH:" \
 		"install it, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	@echo "== Set-up into .venv with $(PYTHON)"
-	$(UV) sync --locked --quiet --compile-bytecode --python $(PYTHON)
+	$(UV) sync --locked --quiet --python $(PYTHON)
 	@touch $@
 
 .tools/bin/uv:
