@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cmedplan.config import complete_config
-from cmedplan.fingerprint import code_fingerprint, reach
+from cmedplan.fingerprint import PACKAGES, _assets, _imports, code_fingerprint, reach
 from cmedplan.stages import STAGES, stage_chain, stage_parameters
 
 WORKFLOW = Path(__file__).parents[1] / "workflow"
@@ -146,6 +146,41 @@ def test_our_modules_are_imported_in_the_one_form_that_is_followed(path: Path) -
             assert not [a.name for a in node.names if a.name.startswith(("cmedplan", "cmedprep"))]
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0
+
+
+@pytest.mark.parametrize("path", [*MODULES, *SCRIPTS.glob("*.py")], ids=lambda path: path.stem)
+def test_imports_and_assets_are_found_as_python_itself_finds_them(path: Path) -> None:
+    imports, assets = set(), []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in PACKAGES:
+            names = frozenset(alias.name for alias in node.names)
+            if node.module in PACKAGES:
+                imports |= {(f"{node.module}.{name}", frozenset({"*"})) for name in names}
+            else:
+                imports.add((str(node.module), names))
+        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["ASSETS"]:
+            assets += ast.literal_eval(node.value)
+    assert _imports(path) == imports
+    assert [asset.name for asset in _assets(path)] == assets
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from cmedprep.a import B", {("cmedprep.a", frozenset("B"))}),
+        ("from cmedprep.a import B as C, D  # x", {("cmedprep.a", frozenset("BD"))}),
+        ("from cmedprep.a import (\n    B,\n    C,\n)", {("cmedprep.a", frozenset("BC"))}),
+        ("def f():\n    from cmedprep.a import B", {("cmedprep.a", frozenset("B"))}),
+        ("from cmedprep import a, b", {(f"cmedprep.{n}", frozenset("*")) for n in "ab"}),
+        ("from cmedprepared.a import B\nfrom numpy import a", set()),
+    ],
+)
+def test_every_way_to_write_an_import_is_followed(
+    tmp_path: Path, text: str, found: set[tuple[str, frozenset[str]]]
+) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(text)
+    assert _imports(path) == found
 
 
 def test_no_two_reached_files_share_a_name() -> None:

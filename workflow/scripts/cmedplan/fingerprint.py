@@ -10,12 +10,20 @@ of its package, templates and such, names them in `ASSETS`; they count as its co
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
 PACKAGES = ("cmedplan", "cmedprep", "cmedreport")
 SHARED_BY_NAME = "cmedprep.schemas"
+
+# To parse every module, in every job, takes ten times as long; the tests hold these against it.
+_IMPORT = re.compile(
+    rf"^[ \t]*from ((?:{'|'.join(PACKAGES)})(?:\.\w+)*) import ([^(\n]+|\([^)]*\))", re.MULTILINE
+)
+_NAME = re.compile(r"(?:^|[(,])\s*(\w+)", re.MULTILINE)
+_ASSETS = re.compile(r"^ASSETS = (\([^)]*\))", re.MULTILINE)
 
 
 @cache
@@ -56,40 +64,26 @@ def _text(path: Path) -> str:
 
 
 @cache
-def _parsed(path: Path) -> ast.Module:
-    return ast.parse(_text(path))
-
-
-def _statements(block: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Yield all statements of a block and of the blocks in it; in expressions there are none."""
-    for node in block:
-        yield node
-        for blocks in ("body", "orelse", "handlers", "finalbody", "cases"):
-            yield from _statements(getattr(node, blocks, ()))
-
-
-@cache
 def _imports(path: Path) -> frozenset[tuple[str, frozenset[str]]]:
     """List our modules that a file imports, with the names taken from each."""
     found = set()
-    for node in _statements(_parsed(path).body):
-        if isinstance(node, ast.ImportFrom) and node.level == 0:
-            module = node.module or ""
-            names = frozenset(alias.name for alias in node.names)
-            if module in PACKAGES:  # from cmedprep import video
-                found |= {(f"{module}.{name}", frozenset({"*"})) for name in names}
-            elif module.split(".")[0] in PACKAGES:  # from cmedprep.video import Frame
-                found.add((module, names))
+    for module, listed in _IMPORT.findall(_text(path)):
+        names = frozenset(_NAME.findall(listed))
+        if module in PACKAGES:  # from cmedprep import video
+            found |= {(f"{module}.{name}", frozenset({"*"})) for name in names}
+        else:  # from cmedprep.video import Frame
+            found.add((module, names))
     return frozenset(found)
 
 
 @cache
 def _assets(path: Path) -> tuple[Path, ...]:
     """List the files beside a module, in the folder `assets`, that it says it reads."""
-    for node in _parsed(path).body:
-        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["ASSETS"]:
-            return tuple(path.parent / "assets" / name for name in ast.literal_eval(node.value))
-    return ()
+    return tuple(
+        path.parent / "assets" / name
+        for named in _ASSETS.findall(_text(path))
+        for name in ast.literal_eval(named)
+    )
 
 
 def _file(module: str) -> str:
@@ -115,7 +109,7 @@ def _definitions(path: Path) -> dict[str, tuple[str, frozenset[str]]]:
     text = _text(path)
     lines = text.split("\n")
     defined: dict[str, ast.stmt] = {}
-    for node in _parsed(path).body:
+    for node in ast.parse(text).body:
         if isinstance(node, ast.Assign):
             defined |= {t.id: node for t in node.targets if isinstance(t, ast.Name)}
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
