@@ -17,7 +17,6 @@ RULES = {
     "detect_faces": "faces",
     "align_faces": "align",
     "extract_frames": "frames",
-    "spot_apex": "expression",
     "sample_apex": "samples",
     "measure_motion": "motion",
     "write_manifest": "manifest",
@@ -36,8 +35,7 @@ PAGES = ("report_subject", "report_dataset")
 MANIFEST = ("write_manifest", "make_splits", *PAGES)
 SAMPLES, MOTION = ("sample_apex", *MANIFEST), ("measure_motion", *MANIFEST)
 APEXES = ("sample_apex", *MOTION)
-EXPRESSION = ("spot_apex", *APEXES)
-FRAMES = ("extract_frames", *EXPRESSION)
+FRAMES = ("extract_frames", *APEXES)
 ALIGNMENT = ("align_faces", *FRAMES)
 FACES = ("detect_faces", *ALIGNMENT)
 LEDGER = ("index_subject", "index_clips", *APEXES)
@@ -167,11 +165,8 @@ MODULES = {
         cmedprep/stabilise.py cmedprep/texture.py cmedprep/tracks.py cmedprep/views.py
         """,
     FRAMES: """
-        extract_frames.py cmedprep/crops.py cmedprep/extraction.py cmedprep/images.py
-        cmedprep/repeats.py
-        """,
-    EXPRESSION: """
-        spot_apex.py cmedprep/expression.py cmedprep/pulses.py cmedprep/regions.py
+        extract_frames.py cmedprep/crops.py cmedprep/expression.py cmedprep/extraction.py
+        cmedprep/images.py cmedprep/pulses.py cmedprep/regions.py cmedprep/repeats.py
         cmedprep/spotting.py
         """,
     APEXES: "cmedprep/apexes.py",

@@ -423,7 +423,7 @@ def test_tables_of_another_config_are_refused(tiny: Project) -> None:
     tiny.config["crop"] = {"size": 96}
     output = tiny.fail(CRATE, "--rerun-triggers", "mtime").output
     assert "the run is not finished" in output
-    assert "expression/Subject_01.parquet should be made by spot_apex" in output
+    assert "expression/Subject_01.parquet should be made by extract_frames" in output
     assert not (tiny.folder / CRATE).exists()
 
 

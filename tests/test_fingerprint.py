@@ -87,7 +87,7 @@ def reached(stage: str) -> set[str]:
         ("stabilise", {"align_faces"}),
         ("crops", {"extract_frames"}),
         ("repeats", {"extract_frames"}),
-        ("spotting", {"spot_apex", "measure_motion"}),
+        ("spotting", {"extract_frames", "measure_motion"}),
         ("interpolation", {"sample_apex"}),
         ("apexes", {"sample_apex", "measure_motion"}),
         ("flow", {"measure_motion"}),
@@ -96,10 +96,10 @@ def reached(stage: str) -> set[str]:
         ("cascade", {"detect_faces"}),
         (
             "landmarks",
-            {"detect_faces", "align_faces", "spot_apex", "measure_motion", "write_manifest"}
+            {"detect_faces", "align_faces", "extract_frames", "measure_motion", "write_manifest"}
             | PAGES,
         ),
-        ("geometry", {"align_faces", "extract_frames", "spot_apex", "measure_motion"}),
+        ("geometry", {"align_faces", "extract_frames", "measure_motion"}),
         ("manifest", {"write_manifest"} | PAGES),
         ("ledger", {"probe_videos", "index_subject", "index_clips"}),
     ],
@@ -224,7 +224,7 @@ def test_a_newly_imported_module_is_followed(edit: Edit) -> None:
         ("FACES", {"detect_faces"}),
         ("ALIGNMENT", {"align_faces"}),
         ("FRAMES", {"extract_frames"}),
-        ("EXPRESSION", {"spot_apex", "measure_motion"}),
+        ("EXPRESSION", {"extract_frames", "measure_motion"}),
         ("SAMPLES", {"sample_apex"}),
         ("MOTION", {"measure_motion"}),
         ("SPLITS", {"make_splits"}),

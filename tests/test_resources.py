@@ -10,7 +10,7 @@ from tests.conftest import Project
 
 SUBJECT_RULES = [
     *("probe_videos", "index_subject", "detect_faces", "align_faces", "extract_frames"),
-    *("spot_apex", "sample_apex", "measure_motion", "write_manifest", "report_subject"),
+    *("sample_apex", "measure_motion", "write_manifest", "report_subject"),
 ]
 RULES = [*SUBJECT_RULES, "index_clips", "make_splits", "report_dataset"]
 

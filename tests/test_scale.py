@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cmedplan import inventory, plan
+from cmedplan import inventory, plan, scan
 from cmedplan.errors import PlanError
 from cmedplan.inventory import Inventory, files_digest, record_path, write_record
 from cmedplan.metadata import read_metadata
@@ -78,13 +78,13 @@ def test_a_subject_is_planned_without_a_look_at_the_others(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Path] = []
-    described = VideoFile.__init__
+    describe = scan._describe
 
-    def note(self: VideoFile, path: str, *others: Any, **named: Any) -> None:
-        seen.append(Path(path))
-        described(self, path, *others, **named)
+    def note(place: str, *others: Any) -> VideoFile:
+        seen.append(Path(place))
+        return describe(place, *others)
 
-    monkeypatch.setattr(VideoFile, "__init__", note)
+    monkeypatch.setattr(scan, "_describe", note)
     plan_subject(config, "S2")
     assert [path for path in seen if "a.mp4" in path.name] == [Path(SUBJECTS, "Happy/S2/a.mp4")]
     assert not any(part in ("S1", "s1", "S5") for path in seen for part in path.parts)

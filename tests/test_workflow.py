@@ -118,7 +118,7 @@ def test_new_crop_size_reruns_extraction_and_what_follows(tiny: Project) -> None
     tiny.config["crop"] = {"size": 112}
     run = tiny.succeed()
     rules = (
-        *("extract_frames", "spot_apex", "sample_apex", "write_manifest"),
+        *("extract_frames", "sample_apex", "write_manifest"),
         "report_subject",
     )
     once = Counter({"make_splits": 1, "report_dataset": 1})

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -275,6 +276,13 @@ def test_a_job_that_a_killed_run_has_left_in_the_queue_touches_nothing(
     assert state_of(cluster, number) == "FAILED"
     assert (probed.results / FACES).stat().st_mtime_ns == made
     assert probed.digests()[FACES] == expected
+
+
+def test_a_subject_is_verified_on_a_node(cluster: Cluster, tiny: Project) -> None:
+    said = SlurmRun(tiny, targets=["results/verify/Subject_01.verified"]).succeed().output
+    assert said.count("has been submitted with SLURM jobid") == 1
+    clips = pd.read_parquet(tiny.results / "verify" / "Subject_01.parquet")
+    assert set(clips["verdict"]) == {"identical"}
 
 
 # The last one: it has the most to compute, and what CI runs beside these tests has ended by then.

@@ -1,14 +1,17 @@
-"""Resample every aligned frame once, from the source, and write it as an image."""
+"""Resample every aligned frame once, from the source; write it; measure the expression in it."""
 
 
 # The images are no declared output: Snakemake does not notice what happens inside a folder.
-# The table names each of them with its checksum, and is written after the last one.
+# The table names each of them with its checksum, and is written after the last one. The apex is
+# spotted here as well, in images that need not be read again: whatever changes these, changes it.
 rule extract_frames:
     input:
         videos=f"{OUTPUT}/videos/{{subject}}.parquet",
+        faces=f"{OUTPUT}/faces/{{subject}}.parquet",
         alignment=f"{OUTPUT}/alignment/{{subject}}.parquet",
     output:
-        f"{OUTPUT}/frames/{{subject}}.parquet",
+        frames=f"{OUTPUT}/frames/{{subject}}.parquet",
+        expression=f"{OUTPUT}/expression/{{subject}}.parquet",
     log:
         f"{OUTPUT}/logs/extract_frames/{{subject}}.log",
     benchmark:

@@ -4,10 +4,10 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import dropwhile
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from cmedplan.errors import PlanError
 from cmedplan.names import emotion_key, key
@@ -16,8 +16,7 @@ COLUMNS = ("subject", "filename", "emotion", "apex_frame")
 DELIMITERS = (",", ";", "\t")
 
 
-@dataclass(frozen=True, slots=True)
-class MetadataRow:
+class MetadataRow(NamedTuple):
     """One row of the metadata file, every cell as it was written.
 
     `number` counts data rows from 1, in the file's order. `surplus` tells that the row

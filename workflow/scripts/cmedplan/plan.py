@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cmedplan.errors import PlanError
 from cmedplan.metadata import MetadataRow, count_subjects, read_metadata
@@ -21,8 +21,7 @@ BLANK_APEX = frozenset({"", "nan", "na", "n/a", "null", "none"})
 _WHOLE_NUMBER = re.compile(r"([+-]?\d{1,18})(?:\.0*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedClip:
+class PlannedClip(NamedTuple):
     """One metadata row or stray video, matched with its file where there is one.
 
     `status` is ``ok`` as far as names and cells tell; what only the video can tell is found
@@ -204,15 +203,12 @@ def parse_apex(text: str) -> int | None:
     return int(number[1])
 
 
-def digest_clips(
-    clips: Iterable[PlannedClip], *, files: bool, times: bool = True, numbers: bool = False
-) -> str:
+def digest_clips(clips: Iterable[PlannedClip], *, files: bool, times: bool = True) -> str:
     """Return a digest that changes with the clips' rows or, with `files`, their files.
 
     With `files` it covers which file is to be opened for each clip, to what end, its size
     and, with `times`, its modification time; without, what the metadata says and how it was
-    matched. A row's number counts only with `numbers`: reordering the metadata file changes
-    no subject.
+    matched. A row's number does not count: reordering the metadata file changes no subject.
     """
     facts: list[tuple[object, ...]] = []
     changing: list[int | None] = []
@@ -225,8 +221,16 @@ def digest_clips(
         else:
             cells = (row.subject, row.filename, row.emotion, row.apex_frame) if row else ()
             facts.append((clip.clip_id, clip.status, clip.reason, *cells))
-            changing.append(row.number if row and numbers else None)
-    return hashlib.sha256(json.dumps((facts, changing)).encode()).hexdigest()
+    return _digest((facts, changing))
+
+
+def digest_numbers(clips: Iterable[PlannedClip]) -> str:
+    """Return a digest that changes when the clips' rows stand elsewhere in the metadata file."""
+    return _digest([clip.row.number if clip.row else None for clip in clips])
+
+
+def _digest(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 class _Sources:

@@ -5,7 +5,6 @@ import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +19,7 @@ DEPTHS = {"subjects": 2, "flat": 1}
 """How many folders lie between a layout's folder and a clip."""
 
 
-@dataclass(frozen=True, slots=True)
-class VideoFile:
+class VideoFile(NamedTuple):
     """A file where the layout expects videos.
 
     `path` is relative to the root, with forward slashes. `emotion` and `subject` are the
@@ -205,7 +203,7 @@ def _list(folder: Folder, depth: int, inside: str) -> tuple[list[Folder], list[V
                 files.append(_describe(place, entry, (), fault))
             elif fault is not None and level < depth:
                 names = (*parents, _in_unicode(name))
-                files.append(replace(_describe(place, entry, names, fault), filename=""))
+                files.append(_describe(place, entry, names, fault)._replace(filename=""))
     return folders, files
 
 

@@ -17,6 +17,7 @@ from cmedplan.inventory import Inventory
 from cmedplan.plan import (
     PlannedClip,
     digest_clips,
+    digest_numbers,
     list_subjects,
     plan_subject,
     plan_subjects,
@@ -29,12 +30,12 @@ from cmedplan.plan import (
 class SubjectSurvey:
     """Digests of a subject's clips, see `digest_clips`, and how much they are.
 
-    `rows` is of what the metadata says, `numbered` also of where it says so; `videos` gives
+    `rows` is of what the metadata says, `numbers` of where it says so; `videos` gives
     the digest of the files. `size` is the number of clips and of their videos' bytes.
     """
 
     rows: str
-    numbered: str
+    numbers: str
     videos: Inventory
     size: tuple[int, int]
 
@@ -98,8 +99,8 @@ class Survey:
     def all_rows_digest(self) -> str:
         """Return what changes when any metadata row has changed, or its place in the file."""
         homeless, _, _ = self._complete()
-        numbered = [(subject, self._known[subject].numbered) for subject in sorted(self._known)]
-        return hashlib.sha256(json.dumps((numbered, homeless)).encode()).hexdigest()
+        known = [(name, found.rows, found.numbers) for name, found in sorted(self._known.items())]
+        return hashlib.sha256(json.dumps((known, homeless)).encode()).hexdigest()
 
     def homeless_videos_digest(self) -> str:
         """Return what changes when a video that belongs to no subject may have changed."""
@@ -126,7 +127,7 @@ class Survey:
                 if subject is not None:
                     self._known[subject] = self._survey(subject, clips)
                 else:
-                    rows = digest_clips(clips, files=False, numbers=True)
+                    rows = digest_clips(clips, files=False) + digest_numbers(clips)
                     self._homeless = rows, digest_clips(clips, files=True), _size(clips)
             assert self._homeless is not None
         return self._homeless
@@ -142,7 +143,7 @@ class Survey:
     def _survey(self, subject: str, clips: Sequence[PlannedClip]) -> SubjectSurvey:
         return SubjectSurvey(
             rows=digest_clips(clips, files=False),
-            numbered=digest_clips(clips, files=False, numbers=True),
+            numbers=digest_numbers(clips),
             videos=Inventory(clips, self._root, self._videos / f"{subject}.parquet"),
             size=_size(clips),
         )

@@ -18,7 +18,7 @@ from cmedprep.flow import (
 from cmedprep.geometry import Template
 from cmedprep.images import read_images
 from cmedprep.schemas import MOTION
-from cmedprep.tables import CLIP_KEY_NAMES
+from cmedprep.tables import CLIP_KEY_NAMES, to_array
 
 ONSET = 0
 """A clip begins at its onset."""
@@ -91,7 +91,8 @@ def measure_clip(
 
 def _first_mesh(frames: pa.Table, faces: pa.Table) -> np.ndarray:
     """Return the landmarks of the first image that has any, in its pixels, (478, 3)."""
-    landmarks = crop_landmarks(frames, faces)
+    every = to_array(faces["landmarks"], (-1, 3))[frames["frame_index"].to_numpy()]
+    landmarks = crop_landmarks(every, to_array(frames["matrix"], (2, 3)))
     seen = np.flatnonzero(~np.isnan(landmarks[:, 0, 0]))
     first: np.ndarray = landmarks[seen[0]]
     return first

@@ -1,33 +1,34 @@
 """The motion of the expression in a clip's images, frame by frame, and its apex."""
 
-from pathlib import Path
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
 
 from cmedprep.geometry import Template, apply, scale_of
-from cmedprep.images import read_images
 from cmedprep.schemas import EXPRESSION
 from cmedprep.spotting import spot_apex
-from cmedprep.tables import FRAME_KEY_NAMES, to_array
 
 
-def spot_clip(frames: pa.Table, faces: pa.Table, results: Path, template: Template) -> pa.Table:
+def spot_clip(
+    images: Iterable[np.ndarray], landmarks: np.ndarray, keys: pa.Table, template: Template
+) -> pa.Table:
     """Return a clip's rows of `schemas.EXPRESSION`, one for each image.
 
     Parameters
     ----------
-    frames, faces : pyarrow.Table
-        The clip's rows of `schemas.FRAMES` and `schemas.FACES`.
-    results : Path
-        The folder that `image` is relative to.
+    images : iterable of ndarray, shape (size, size, 3), uint8
+        The clip's n aligned faces, RGB. Where there is nothing to measure, not all are asked for.
+    landmarks : ndarray, shape (n, 478, 3)
+        In pixels of these images, see `crop_landmarks`.
+    keys : pyarrow.Table
+        The columns that name the n images.
     template : Template
         In whose pixels motion is stated, whatever the size of the images.
     """
-    landmarks = crop_landmarks(frames, faces)
-    spotted = spot_apex(read_images(frames, results), landmarks, template)
-    count = frames.num_rows
-    columns = {name: frames[name] for name in FRAME_KEY_NAMES} | {
+    spotted = spot_apex(images, landmarks, template)
+    count = keys.num_rows
+    columns = {name: keys[name] for name in keys.column_names} | {
         "motion_px": pa.array(spotted.motion_px, from_pandas=True),
         "motion_smooth_px": pa.array(spotted.smooth_px, from_pandas=True),
         "motion_apex": np.arange(count) == (-1 if spotted.apex is None else spotted.apex),
@@ -37,15 +38,15 @@ def spot_clip(frames: pa.Table, faces: pa.Table, results: Path, template: Templa
     return pa.table(columns, schema=EXPRESSION)
 
 
-def crop_landmarks(frames: pa.Table, faces: pa.Table) -> np.ndarray:
-    """Return the landmarks of each image in its own pixels, (n, 478, 3), NaN without a face.
+def crop_landmarks(landmarks: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """Return landmarks of source frames in the pixels of their crops, shape (n, 478, 3).
 
     Parameters
     ----------
-    frames, faces : pyarrow.Table
-        A clip's rows of `schemas.FRAMES` and `schemas.FACES`.
+    landmarks : ndarray, shape (n, 478, 3)
+        In source pixels; NaN without a face, and so is what is returned.
+    matrices : ndarray, shape (n, 2, 3)
+        Source pixel to crop pixel.
     """
-    landmarks = to_array(faces["landmarks"], (-1, 3))[frames["frame_index"].to_numpy()]
-    matrices = to_array(frames["matrix"], (2, 3))
     depth = landmarks[..., 2:] * scale_of(matrices)[:, None, None]
     return np.concatenate([apply(matrices, landmarks[..., :2]), depth], axis=-1)

@@ -1,11 +1,12 @@
-"""Cut the aligned frames of a clip out of its video."""
+"""Cut the aligned frames of a clip out of its video, and measure the expression in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 
 from cmedprep.crops import crop_face, low_pass
+from cmedprep.expression import crop_landmarks, spot_clip
 from cmedprep.geometry import Template, to_crop
 from cmedprep.images import ImageStore
 from cmedprep.repeats import RepeatFinder
@@ -15,18 +16,23 @@ from cmedprep.video import Frame
 
 
 def extract_clip(
-    alignment: pa.Table, frames: Iterable[Frame], template: Template, size: int, store: ImageStore
-) -> pa.Table:
-    """Keep a clip's aligned frames and return its rows of `schemas.FRAMES`.
+    alignment: pa.Table,
+    faces: pa.Table,
+    frames: Iterable[Frame],
+    template: Template,
+    size: int,
+    store: ImageStore,
+) -> tuple[pa.Table, pa.Table]:
+    """Keep a clip's aligned frames; return its rows of `schemas.FRAMES` and `schemas.EXPRESSION`.
 
     Parameters
     ----------
-    alignment : pyarrow.Table
-        The clip's rows of `schemas.ALIGNMENT`, one for each decoded frame.
+    alignment, faces : pyarrow.Table
+        The clip's rows of `schemas.ALIGNMENT` and `schemas.FACES`, one for each decoded frame.
     frames : iterable of Frame
-        All frames of the clip.
+        All frames of the clip; one is in memory at a time.
     template : Template
-        The template of the alignment's matrices.
+        The template of the alignment's matrices, in whose pixels motion is stated.
     size : int
         Width and height of the images in pixels.
     store : ImageStore
@@ -39,13 +45,24 @@ def extract_clip(
     clip_id = alignment["clip_id"][0].as_py()
     repeats = RepeatFinder()
     kept = []
-    for frame in frames:
-        if placed[frame.index]:
-            matrix = matrices[frame.index]
-            image = crop_face(frame.image, matrix, size, blur)
-            kept.append(store.keep(f"{clip_id}/{frame.index:06d}", image))
-            repeats.add(frame.index, frame.image, matrix, size)
+
+    def images() -> Iterator[np.ndarray]:
+        for frame in frames:
+            if placed[frame.index]:
+                matrix = matrices[frame.index]
+                image = crop_face(frame.image, matrix, size, blur)
+                kept.append(store.keep(f"{clip_id}/{frame.index:06d}", image))
+                repeats.add(frame.index, frame.image, matrix, size)
+                yield store.as_read(image, kept[-1])
+
     rows = alignment.filter(pa.array(placed))
+    landmarks = to_array(faces["landmarks"], (-1, 3))[placed]
+    every = images()
+    expression = spot_clip(
+        every, crop_landmarks(landmarks, matrices[placed]), rows.select(FRAME_KEY_NAMES), template
+    )
+    for _ in every:  # what there was nothing to measure in is kept all the same
+        pass
     repeated, difference = repeats.result()
     columns = {name: rows[name] for name in FRAME_KEY_NAMES} | {
         "width": [size] * len(kept),
@@ -59,4 +76,4 @@ def extract_clip(
     columns |= {
         name: [image[name] for image in kept] for name in schema.names if name not in columns
     }
-    return pa.table(columns, schema=schema)
+    return pa.table(columns, schema=schema), expression

@@ -81,6 +81,10 @@ class ImageStore:
             "encoded": {"bytes": data, "path": path},
         }
 
+    def as_read(self, image: np.ndarray, kept: Mapping[str, Any]) -> np.ndarray:
+        """Return an image that was kept as `read_images` will: JPEG is another than was given."""
+        return image if self.crop["format"] == "png" else decode(kept["encoded"]["bytes"])
+
 
 @contextmanager
 def open_store(

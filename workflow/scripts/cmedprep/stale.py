@@ -29,7 +29,7 @@ TABLES = {
     "faces": "detect_faces",
     "alignment": "align_faces",
     "frames": "extract_frames",
-    "expression": "spot_apex",
+    "expression": "extract_frames",
     "manifests": "write_manifest",
 }
 """The folders with one table for each subject, and the rules that make them."""
@@ -40,7 +40,9 @@ PAGES = {"reports": "report_subject"}
 PARTS = {"samples": "sample_apex", "motion": "measure_motion"}
 """The folders with a folder of such tables for each scheme or method, and their rules."""
 
-LOGGED = (*TABLES.values(), *PAGES.values(), "verify_subject", "confirm_subject")
+LOGGED = tuple(
+    dict.fromkeys([*TABLES.values(), *PAGES.values(), "verify_subject", "confirm_subject"])
+)
 """The rules with one log and one file of timings for each subject."""
 
 VERIFICATION = (".parquet", ".html", ".verified")
