@@ -149,12 +149,14 @@ def measure_size(folder: Path, subjects: int, rows: int) -> dict[str, Any]:
     for name, code in STEPS.items():
         costs[name], _ = measure(folder, [sys.executable, "-c", code])
         print(name, costs[name], file=sys.stderr)
-    dry = snakemake("--dry-run", "--quiet", "all")
-    costs["dry run, all to do"], _ = measure(folder, dry)
-    print(costs["dry run, all to do"], file=sys.stderr)
-    name = f"dry run, batch {BATCH}, all to do"
-    costs[name], _ = measure(folder, [*dry, "--config", f"batch={BATCH}"])
-    print(costs[name], file=sys.stderr)
+    batch = ("--config", f"batch={BATCH}")
+    for name, arguments in (
+        ("DAG", ("--rulegraph",)),
+        ("dry run", ("--dry-run", "--quiet", "all")),
+    ):
+        for which, chosen in (("", ()), (f", batch {BATCH}", batch)):
+            costs[name + which], _ = measure(folder, snakemake(*arguments, *chosen))
+            print(name + which, costs[name + which], file=sys.stderr)
     if subjects <= NO_RERUN_ABOVE:
         finish(folder)
         costs["run, nothing to do"], said = measure(folder, snakemake())

@@ -40,8 +40,9 @@ os.environ.update(
     )
 )
 # What is planned stays until the end: to look through it for garbage again and again, as Python
-# does by itself, takes a tenth of the time that thousands of jobs take to plan.
-gc.set_threshold(200_000, 100, 100)
+# does by itself, takes a sixth of the time that thousands of jobs take to plan.
+GARBAGE_THRESHOLDS = gc.get_threshold()
+gc.set_threshold(2_000_000, 100, 100)
 SCRIPTS = find_scripts()
 sys.path.insert(0, str(SCRIPTS))
 
@@ -168,6 +169,8 @@ if workflow.is_main_process and hold_folder(Path(".snakemake"), OUTPUT):
 
 # Only here is it certain that something will be written.
 onstart:
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     try:
         check_writable(Path(OUTPUT))
         check_owner(Path(OUTPUT), SURVEY.subjects)
