@@ -192,16 +192,17 @@ def draw(results: Sequence[dict[str, Any]], target: Path) -> None:
     """Draw processor time and peak memory against the number of rows."""
     import matplotlib.pyplot as plt
 
-    figure, (times, sizes) = plt.subplots(1, 2, figsize=(10, 4), dpi=110, layout="constrained")
+    figure, (times, sizes) = plt.subplots(1, 2, figsize=(10, 4.8), dpi=110, layout="constrained")
     for name in dict.fromkeys(name for one in results for name in one["costs"]):
         having = [one for one in results if name in one["costs"]]
         rows = [one["rows"] for one in having]
-        times.plot(rows, [one["costs"][name]["cpu_s"] for one in having], "o-", label=name)
+        label = name.replace("`", "")
+        times.plot(rows, [one["costs"][name]["cpu_s"] for one in having], "o-", label=label)
         sizes.plot(rows, [one["costs"][name]["memory_mb"] for one in having], "o-", label=name)
     for axes, label in ((times, "processor time (s)"), (sizes, "peak memory (MB)")):
         axes.set(xscale="log", yscale="log", xlabel="metadata rows", ylabel=label)
         axes.grid(alpha=0.3)
-    times.legend(fontsize=8)
+    figure.legend(*times.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(target)
     plt.close(figure)
 
