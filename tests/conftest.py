@@ -26,6 +26,15 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_VIDEOS = REPOSITORY.parent / "shared" / "videos"
 
 
+@pytest.fixture(autouse=True)
+def _no_real_time() -> Iterator[None]:
+    """See that no test leaves the others starved; `ordinary_scheduling` says how one could."""
+    scheduling = getattr(os, "sched_getscheduler", lambda process: None)
+    before = scheduling(0)
+    yield
+    assert scheduling(0) == before
+
+
 @dataclass(frozen=True)
 class Project:
     """A working directory with a config, in which the workflow runs.

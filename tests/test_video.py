@@ -14,6 +14,7 @@ import pytest
 from cmedplan.digests import digest_file
 from cmedprep.decoding import VideoError, VideoFacts, probe_video
 from cmedprep.video import read_frames
+from tests.makers.make_videos import ordinary_scheduling
 
 FPS = 30
 N_FRAMES = 12
@@ -42,7 +43,7 @@ def encode(
     times: list[int] | None = None,
     **container: Any,
 ) -> Path:
-    with av.open(str(path), "w", **container) as file:
+    with ordinary_scheduling(), av.open(str(path), "w", **container) as file:
         stream = file.add_stream(codec, rate=FPS, options=options or {})
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = pixels

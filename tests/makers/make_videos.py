@@ -7,7 +7,9 @@ black and white blocks: what comes out of a decoder can be held against what wen
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -112,7 +114,7 @@ def write_video(
         Frames per second.
     """
     container: dict[str, Any] = {"container_options": kind.muxer, "format": kind.format}
-    with av.open(str(path), "w", **container) as file:
+    with ordinary_scheduling(), av.open(str(path), "w", **container) as file:
         stream: Any = file.add_stream(kind.codec, rate=rate, options=kind.options)
         stream.pix_fmt = kind.pixels
         if kind.colour_range:
@@ -127,6 +129,23 @@ def write_video(
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return path
+
+
+@contextmanager
+def ordinary_scheduling() -> Iterator[None]:
+    """Undo what SVT-AV1's encoder does to root's processes.
+
+    It makes the thread that opens it one of real time and of the highest priority, and so whatever
+    that starts later: a browser or a run of the workflow that nothing else gets a turn beside.
+    """
+    if not hasattr(os, "sched_getscheduler"):  # only Linux has it
+        yield
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
 
 
 def compress(frames: list[np.ndarray], crf: int) -> list[np.ndarray]:
