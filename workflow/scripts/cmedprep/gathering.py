@@ -80,14 +80,21 @@ class Gathering:
 
     def _rows_of(self, subject: str | None) -> pa.Table:
         if subject not in self._expected:
-            return pq.read_table(io.BytesIO(self._listed[subject]))
+            return _read(io.BytesIO(self._listed[subject]))
         digest, numbers = self._expected[subject]
-        ledger = pq.read_table(self._ledgers[subject], partitioning=None)
+        ledger = _read(self._ledgers[subject])
         if _digest(ledger["clip_id"].to_pylist()) != digest:
             raise RuntimeError(
                 f"The clips of {subject} have changed since the workflow was started. Run it again."
             )
         return _numbered(ledger, numbers)
+
+
+def _read(table: Path | io.BytesIO) -> pa.Table:
+    # By itself Arrow reads in threads of its own, and one that is slow to end at the end of the
+    # process aborts it.
+    with pq.ParquetFile(table) as file:
+        return file.read(use_threads=False)
 
 
 def _numbers(clips: Sequence[PlannedClip]) -> np.ndarray:
