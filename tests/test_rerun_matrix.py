@@ -241,8 +241,7 @@ def expected_jobs(row: Row) -> Counter[str]:
         elif rule == "measure_motion":
             continue  # It is switched off.
         for subject in concerned if rule not in reruns.ONCE else ():
-            many = rule == "sample_apex" and row.subjects != reruns.ONE_SCHEME
-            jobs[f"{rule} {subject}"] = SCHEMES if many else 1
+            jobs[f"{rule} {subject}"] = 1
     return jobs
 
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pandas as pd
@@ -23,12 +24,11 @@ from tests.conftest import REPOSITORY, Project
 
 METADATA = "video_emotion_metadata.csv"
 BOTH = ("Subject_01", "Subject_02")
-SCHEMES = 3
 
 
 def jobs_of(subject: str, *rules: str) -> Counter[str]:
-    """Return the jobs of some rules for a subject; sampling runs once for each scheme."""
-    return Counter({f"{rule} {subject}": SCHEMES if rule == "sample_apex" else 1 for rule in rules})
+    """Return the jobs of some rules for a subject."""
+    return Counter(f"{rule} {subject}" for rule in rules)
 
 
 def videos(root: Path) -> list[Path]:
@@ -130,6 +130,33 @@ def test_new_crop_size_reruns_extraction_and_what_follows(tiny: Project) -> None
     }
     image = cv2.imread(str(tiny.results / read(tiny, "frames")["image"][0]))
     assert image.shape == (112, 112, 3)
+
+
+def test_a_changed_scheme_leaves_the_bytes_of_the_others(tiny: Project) -> None:
+    schemes: list[dict[str, Any]] = [
+        {"name": "phase11", "method": "phase", "slots": 11},
+        {"name": "tim4", "method": "tim", "slots": 4},
+        {"name": "changing", "method": "window", "radius": 1, "boundary": "edge"},
+    ]
+    tiny.config["sampling"] = {"schemes": schemes}
+    tiny.succeed()
+
+    def of_others() -> dict[str, str]:
+        kept = ("samples/phase11/", "samples/tim4/", "interpolated/", "frames/", "images/")
+        return {path: digest for path, digest in tiny.digests().items() if path.startswith(kept)}
+
+    before, changing = of_others(), tiny.digests()["samples/changing/Subject_01.parquet"]
+    schemes[2]["radius"] = 2
+    rules = ("sample_apex", "write_manifest", "report_subject")
+    once = Counter({"make_splits": 1, "report_dataset": 1})
+    assert tiny.succeed().jobs == sum((jobs_of(subject, *rules) for subject in BOTH), once)
+    assert of_others() == before
+    assert tiny.digests()["samples/changing/Subject_01.parquet"] != changing
+
+    del schemes[2]
+    tiny.succeed()
+    assert of_others() == before
+    assert not (tiny.results / "samples/changing").exists()
 
 
 def test_video_replaced_under_an_older_time_is_seen(tiny: Project) -> None:

@@ -52,7 +52,7 @@ from cmedplan.errors import PlanError
 from cmedplan.fingerprint import code_fingerprint
 from cmedplan.locks import begin_run, check_run, hold_folder, hold_output, sign_output
 from cmedplan.output import check_folder, check_owner, check_writable
-from cmedplan.stages import SPLITS, stage_chain, stage_parameters, stage_parts
+from cmedplan.stages import SPLITS, stage_chain, stage_parameters, stage_parts, stage_recipes
 from cmedplan.survey import Survey
 
 try:
@@ -75,7 +75,6 @@ METHODS = stage_parts("measure_motion", config)
 
 wildcard_constraints:
     subject=r"[^/]+",
-    scheme="|".join(SCHEMES),
     method=r"\w+",
 
 
@@ -105,7 +104,7 @@ SECONDS_PER_CLIP = {
     "detect_faces": 6,
     "align_faces": 6,
     "extract_frames": 5,
-    "sample_apex": 0.1,
+    "sample_apex": 0.1 * len(SCHEMES),
     "measure_motion": 4,
     "write_manifest": 3,
     "make_splits": 0.05,

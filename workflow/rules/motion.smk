@@ -1,11 +1,6 @@
 """Measure optical flow and strain from onset to apex, one folder for each method."""
 
-MOTION_CHAINS = {
-    method: stage_chain("measure_motion", config, SCRIPTS, method) for method in METHODS
-}
-MOTION_PARAMETERS = {
-    method: stage_parameters("measure_motion", config, method) for method in METHODS
-}
+MOTION = stage_recipes("measure_motion", config, SCRIPTS)
 
 
 rule measure_motion:
@@ -27,7 +22,7 @@ rule measure_motion:
         mem_mb=memory_mb,
         runtime=minutes_for("measure_motion"),
     params:
-        chain=lambda wildcards: MOTION_CHAINS[wildcards.method],
-        parameters=lambda wildcards: MOTION_PARAMETERS[wildcards.method],
+        chain=lambda wildcards: MOTION[wildcards.method]["chain"],
+        parameters=lambda wildcards: MOTION[wildcards.method]["parameters"],
     script:
         "../scripts/measure_motion.py"

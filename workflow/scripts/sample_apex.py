@@ -1,4 +1,4 @@
-"""Choose the frames of a subject's clips around the apex, by one sampling scheme."""
+"""Choose the frames of a subject's clips around the apex, by each sampling scheme."""
 
 from pathlib import Path
 
@@ -35,11 +35,13 @@ def sample_apex(scheme, without_apex, index, frames, expression, output, provena
 
 
 if __name__ == "__main__":
-    wildcards = snakemake.wildcards
-    with logged(snakemake.log[0], f"sample_apex {wildcards.subject} {wildcards.scheme}"):
-        sample_apex(
-            **snakemake.params.parameters["sampling"],
-            **{name: snakemake.input[name] for name in ("index", "frames", "expression")},
-            output=snakemake.output[0],
-            provenance=provenance_of("sample_apex", snakemake.params, snakemake.input),
-        )
+    with logged(snakemake.log[0], f"sample_apex {snakemake.wildcards.subject}"):
+        made = provenance_of("sample_apex", snakemake.params, snakemake.input)
+        for output in snakemake.output:
+            recipe = snakemake.params.schemes[Path(output).parent.name]
+            sample_apex(
+                **recipe["parameters"]["sampling"],
+                **{name: snakemake.input[name] for name in ("index", "frames", "expression")},
+                output=output,
+                provenance=made | recipe,
+            )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cmedplan.digests import digest_file
-from cmedplan.stages import PARTS, STAGES, stage_chain, stage_parts
+from cmedplan.stages import PARTS, STAGES, stage_chain, stage_recipes
 
 
 def run_chains(config: Mapping[str, Any], scripts: Path) -> dict[str, str]:
@@ -15,9 +15,9 @@ def run_chains(config: Mapping[str, Any], scripts: Path) -> dict[str, str]:
     """
     chains = {stage: stage_chain(stage, config, scripts) for stage in STAGES}
     return chains | {
-        f"{stage}/{part}": stage_chain(stage, config, scripts, part)
+        f"{stage}/{part}": recipe["chain"]
         for stage in PARTS
-        for part in stage_parts(stage, config)
+        for part, recipe in stage_recipes(stage, config, scripts).items()
     }
 
 

@@ -109,3 +109,16 @@ def stage_chain(
     )
     before = [stage_chain(name, config, scripts) for name in STAGES[stage].after]
     return hashlib.sha256(json.dumps([own, before], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def stage_recipes(
+    stage: str, config: Mapping[str, Any], scripts: Path
+) -> dict[str, dict[str, Any]]:
+    """Return chain and parameters of each of a stage's folders, sorted by name."""
+    return {
+        part: {
+            "chain": stage_chain(stage, config, scripts, part),
+            "parameters": stage_parameters(stage, config, part),
+        }
+        for part in sorted(stage_parts(stage, config))
+    }

@@ -41,7 +41,9 @@ PARTS = {"samples": "sample_apex", "motion": "measure_motion"}
 """The folders with a folder of such tables for each scheme or method, and their rules."""
 
 LOGGED = tuple(
-    dict.fromkeys([*TABLES.values(), *PAGES.values(), "verify_subject", "confirm_subject"])
+    dict.fromkeys(
+        [*TABLES.values(), "sample_apex", *PAGES.values(), "verify_subject", "confirm_subject"]
+    )
 )
 """The rules with one log and one file of timings for each subject."""
 
@@ -53,7 +55,10 @@ IMAGE = re.compile(r"\d{6,}\.(png|jpg)")
 _LOGS = {"logs": ".log", "benchmarks": ".tsv"}
 _TABLE = ".parquet"
 _INTERPOLATED = "interpolated"
-_PLACES = {folder: (folder, f"logs/{rule}", f"benchmarks/{rule}") for folder, rule in PARTS.items()}
+_PLACES = {
+    "samples": ("samples",),
+    "motion": ("motion", "logs/measure_motion", "benchmarks/measure_motion"),
+}
 
 Parts = Mapping[str, Collection[str]]
 """Names of the config's parts, by folder: sampling schemes in `samples`, methods in `motion`."""
