@@ -102,3 +102,24 @@ with logged(sys.argv[1], "job"):
     command = [sys.executable, "-c", program, str(tmp_path / "a.log")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False 3 [1, 2]"
+
+
+@pytest.mark.parametrize(
+    ("work", "said"), [("pass", "collected"), ("with logged(sys.argv[1], 'job'): pass", "")]
+)
+def test_a_job_that_ends_looks_for_no_garbage(tmp_path: Path, work: str, said: str) -> None:
+    program = f"""
+import sys
+sys.path.insert(0, "workflow/scripts")
+from cmedprep.job import logged
+class Garbage:
+    def __init__(self):
+        self.own = self
+    def __del__(self):
+        print("collected")
+{work}
+Garbage()
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "a.log")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == said
