@@ -12,4 +12,4 @@ include: "workflow/Snakefile"
 rule results:
     default_target: True
     input:
-        **rules.all.input,
+        every_output,

@@ -12,7 +12,7 @@ SNAKEFILE = Path(workflow.source_path("../Snakefile")).read_text(encoding="utf-8
 # the braces in the text of the Snakefile for wildcards, but for the function.
 rule write_crate:
     input:
-        rules.all.input,
+        every_output,
     output:
         snakefile=f"{OUTPUT}/provenance/Snakefile",
         crate=f"{OUTPUT}/provenance/ro-crate-metadata.json",
