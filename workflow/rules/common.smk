@@ -81,6 +81,24 @@ wildcard_constraints:
     method=r"\w+",
 
 
+# A function, so that these names are made once, for the plan, and not for each rule that asks for
+# them, in every job.
+def every_output(wildcards):
+    """Return all that a run makes. What is made of all subjects is not for a batch of them."""
+    of_all = [f"{OUTPUT}/clips.parquet", f"{OUTPUT}/reports/index.html"]
+    of_all += expand(f"{OUTPUT}/splits/{{split}}.parquet", split=SPLITS)
+    tables = [
+        *("videos", "index", "faces", "alignment", "frames", "expression", "manifests"),
+        *(f"samples/{scheme}" for scheme in SCHEMES),
+        *(f"motion/{method}" for method in METHODS),
+    ]
+    return [
+        *([] if config["batch"] else of_all),
+        *expand(f"{OUTPUT}/{{table}}/{{subject}}.parquet", table=tables, subject=SUBJECTS),
+        *expand(f"{OUTPUT}/reports/{{subject}}.html", subject=SUBJECTS),
+    ]
+
+
 def videos_digest(wildcards):
     """Return what changes when a video of the subject may have changed."""
     try:
