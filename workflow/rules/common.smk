@@ -86,7 +86,7 @@ wildcard_constraints:
 def every_output(wildcards):
     """Return all that a run makes. What is made of all subjects is not for a batch of them."""
     of_all = [f"{OUTPUT}/clips.parquet", f"{OUTPUT}/reports/index.html"]
-    of_all += expand(f"{OUTPUT}/splits/{{split}}.parquet", split=SPLITS)
+    of_all += [f"{OUTPUT}/splits/{split}.parquet" for split in SPLITS]
     tables = [
         *("videos", "index", "faces", "alignment", "frames", "expression", "manifests"),
         *(f"samples/{scheme}" for scheme in SCHEMES),
@@ -94,8 +94,8 @@ def every_output(wildcards):
     ]
     return [
         *([] if config["batch"] else of_all),
-        *expand(f"{OUTPUT}/{{table}}/{{subject}}.parquet", table=tables, subject=SUBJECTS),
-        *expand(f"{OUTPUT}/reports/{{subject}}.html", subject=SUBJECTS),
+        *(f"{OUTPUT}/{table}/{subject}.parquet" for table in tables for subject in SUBJECTS),
+        *(f"{OUTPUT}/reports/{subject}.html" for subject in SUBJECTS),
     ]
 
 
