@@ -118,6 +118,20 @@ def test_a_clip_on_its_side_is_the_upright_clip_turned(
     assert apart.mean() < 1.5
 
 
+def test_a_clip_that_is_upright_is_not_looked_at_turned(
+    finder: FaceFinder, picture: np.ndarray
+) -> None:
+    # A small face on its head is found only by turning the image, or where it was.
+    (face,) = finder.find(picture)
+    small = lookalikes.shrink(picture, face.landmarks, 40)[0]
+    on_its_head = np.ascontiguousarray(np.rot90(small, 2))
+    table = detect([on_its_head, *[picture] * 4, on_its_head], finder)
+    assert table["n_faces"].to_pylist() == [1, *[1] * 4, 0]
+    x, y = np.rint(centres(detect([small], finder))[0] - centres(detect([on_its_head], finder))[0])
+    in_its_place = np.roll(on_its_head, (int(y), int(x)), axis=(0, 1))
+    assert detect([*[small] * 4, in_its_place], finder)["n_faces"].to_pylist() == [1] * 5
+
+
 def test_which_clip_came_before_makes_no_difference(
     finder: FaceFinder, picture: np.ndarray
 ) -> None:

@@ -7,7 +7,8 @@ The ways are tried in turn until one finds a face:
 ``followed``    where a face was in the frames before, if the direct look has missed it
 ``padded``      with a black margin: clips that are already cropped to the face
 ``full_range``  where MediaPipe's full-range detector says: small faces
-``rotated``     all of these with the image turned by 90, 180 and 270 degrees
+``rotated``     all of these with the image turned by 90, 180 and 270 degrees, unless it is
+                known to be upright
 ==============  =====================================================================
 
 What a look has found is looked at again, closer, through a square window of 1.5 times the
@@ -78,7 +79,9 @@ class FaceFinder:
     def __exit__(self, *error: object) -> None:
         self._open.close()
 
-    def find(self, image: np.ndarray, expected: Iterable[Face] = ()) -> list[Face]:
+    def find(
+        self, image: np.ndarray, expected: Iterable[Face] = (), *, upright: bool = False
+    ) -> list[Face]:
         """Return the faces in an image.
 
         Parameters
@@ -89,6 +92,8 @@ class FaceFinder:
             Faces that were here in the frames before. What the direct look misses of them is
             looked for in its place, by closer looks as for any other face; its `detector` is
             ``followed``.
+        upright : bool
+            The image is known not to lie on its side or on its head: it is not turned.
         """
         faces = self._look(image, "direct") if "direct" in self._steps else []
         for face in expected:
@@ -98,7 +103,7 @@ class FaceFinder:
         for step in ("padded", "full_range"):
             if not faces and step in self._steps:
                 faces = self._look(image, step)
-        if not faces and "rotated" in self._steps:
+        if not faces and "rotated" in self._steps and not upright:
             faces = self._look_turned(image)
         return faces
 

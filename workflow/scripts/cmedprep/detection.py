@@ -14,6 +14,7 @@ from cmedprep.tables import fixed_list, frame_keys
 from cmedprep.video import Frame
 
 _MEMORY = 3  # frames for which a face that is gone is looked for where it was
+_UPRIGHT = 3  # frames with an upright face, less those with a turned one, that tell of the rest
 
 
 def detect_clip(clip: Mapping[str, Any], frames: Iterable[Frame], finder: FaceFinder) -> pa.Table:
@@ -31,8 +32,12 @@ def detect_clip(clip: Mapping[str, Any], frames: Iterable[Frame], finder: FaceFi
     times: list[float] = []
     found: list[list[Face]] = []
     lately: list[tuple[int, Face]] = []
+    upright = 0
     for frame in frames:
-        faces = finder.find(frame.image, [face for _, face in lately])
+        expected = [face for _, face in lately]
+        faces = finder.find(frame.image, expected, upright=upright >= _UPRIGHT)
+        if faces:
+            upright += 1 if any(face.turns == 0 for face in faces) else -1
         gone = [
             (seen, face)
             for seen, face in lately
