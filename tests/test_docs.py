@@ -1,9 +1,11 @@
 """The docs name every column, every status and every key of the config."""
 
 import re
+import shlex
 
 import pytest
 import yaml
+from snakemake.cli import get_argument_parser
 
 from cmedprep import ledger, schemas
 from tests.conftest import REPOSITORY
@@ -45,3 +47,24 @@ def test_links_lead_somewhere() -> None:
     ):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_commands_are_read_as_they_are_meant() -> None:
+    # `--configfile` takes several files, and a target that follows it for one of them.
+    pages = [REPOSITORY / "README.md", *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("config/*")]
+    known = get_argument_parser()
+    commands = [
+        (page.name, command.split(" #")[0])
+        for page in pages
+        for command in re.findall(r"\bsnakemake (-[^`\n)]*)", page.read_text())
+        if "…" not in command
+    ]
+    assert len(commands) > 12
+    for page, command in commands:
+        options = known.parse_args(shlex.split(command))
+        assert all(str(path).endswith(".yaml") for path in options.configfile or []), (
+            page,
+            command,
+        )
+        planned = {"--report", "--workflow-profile"} & set(shlex.split(command))
+        assert options.cores or planned, (page, command)

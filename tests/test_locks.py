@@ -12,7 +12,7 @@ import pytest
 from cmedplan import locks
 from cmedplan.errors import PlanError
 from cmedplan.locks import begin_run, check_run, hold_folder, hold_output, sign_output
-from cmedplan.output import check_folder, check_owner, check_writable
+from cmedplan.output import DEMO_MARK, check_folder, check_owner, check_writable, claim_output
 from tests.conftest import REPOSITORY
 
 
@@ -176,9 +176,45 @@ def test_an_output_folder_that_can_be_made_is_accepted(tmp_path: Path) -> None:
 
 def test_results_of_another_data_set_are_not_taken_for_former_subjects(tmp_path: Path) -> None:
     (tmp_path / "manifests").mkdir()
-    check_owner(tmp_path, ["Subject_01"])
+    check_owner(tmp_path, tmp_path / "CMED", {"Subject_01": False})
     for subject in ("Subject_01", "Subject_02"):
         (tmp_path / "manifests" / f"{subject}.parquet").touch()
-    check_owner(tmp_path, ["Subject_02", "Subject_03"])
+    check_owner(tmp_path, tmp_path / "CMED", {"Subject_02": False, "Subject_03": False})
     with pytest.raises(PlanError, match="none of whom is in it"):
-        check_owner(tmp_path, ["Child_1"])
+        check_owner(tmp_path, tmp_path / "CMED", {"Child_1": False})
+
+
+def test_results_of_a_data_set_elsewhere_are_kept_though_its_subjects_have_the_same_names(
+    tmp_path: Path,
+) -> None:
+    results, cmed, other = tmp_path / "results", tmp_path / "CMED", tmp_path / "other"
+    claim_output(results, cmed)
+    (results / "videos").mkdir()
+    (results / "videos" / "Subject_01.parquet").touch()
+    check_owner(results, cmed, {"Subject_01": False})
+    check_owner(results, other, {"Subject_01": True, "Subject_02": False})  # moved
+    with pytest.raises(PlanError, match="made from another folder"):
+        check_owner(results, other, {"Subject_01": False, "Subject_02": True})
+
+
+def test_results_of_the_demo_may_be_replaced_by_those_of_any_data_set(tmp_path: Path) -> None:
+    results, demo = tmp_path / "results", tmp_path / "demo"
+    demo.mkdir()
+    (demo / DEMO_MARK).touch()
+    (results / "manifests").mkdir(parents=True)
+    (results / "manifests" / "Subject_01.parquet").touch()
+    claim_output(results, demo)
+    check_owner(results, tmp_path / "CMED", {"Child_1": False})
+    claim_output(results, tmp_path / "CMED")
+    with pytest.raises(PlanError, match="made from another folder"):
+        check_owner(results, demo, {"Subject_01": False})
+
+
+def test_word_of_whose_results_they_are_does_not_say_where_the_data_set_is(tmp_path: Path) -> None:
+    claim_output(tmp_path, tmp_path / "CMED")
+    (word,) = (tmp_path / "logs").iterdir()
+    assert "CMED" not in word.read_text()
+    word.write_text("[half")
+    check_owner(tmp_path, tmp_path / "CMED", {})
+    claim_output(tmp_path, tmp_path / "CMED")
+    assert word.read_text().startswith("{")

@@ -52,7 +52,7 @@ from cmedplan.digests import digest_file
 from cmedplan.errors import PlanError
 from cmedplan.fingerprint import code_fingerprint
 from cmedplan.locks import begin_run, check_run, hold_folder, hold_output, sign_output
-from cmedplan.output import check_folder, check_owner, check_writable
+from cmedplan.output import check_folder, check_owner, check_writable, claim_output
 from cmedplan.stages import SPLITS, stage_chain, stage_parameters, stage_parts, stage_recipes
 from cmedplan.survey import Survey
 
@@ -137,8 +137,9 @@ onstart:
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     try:
         check_writable(Path(OUTPUT))
-        check_owner(Path(OUTPUT), SURVEY.subjects)
+        check_owner(Path(OUTPUT), Path(config["dataset"]["root"]), SURVEY.probed())
         hold_output(Path(OUTPUT), SUBJECTS if config["batch"] else None)
+        claim_output(Path(OUTPUT), Path(config["dataset"]["root"]))
         if not config["batch"]:
             sign_output(Path(OUTPUT))
     except PlanError as error:

@@ -41,6 +41,11 @@ class Inventory:
         The data set's root.
     table : Path
         The subject's table of videos, which may not exist yet.
+
+    Attributes
+    ----------
+    recorded : bool
+        Whether the clips' files are those of the record, as far as names and sizes tell.
     """
 
     def __init__(self, clips: Iterable[PlannedClip], root: Path, table: Path) -> None:
@@ -49,10 +54,13 @@ class Inventory:
         self._digest = digest_clips(clips, files=True)
         self._touched: tuple[PlannedClip, ...] = ()
         state = _read_state(self._record)
+        self.recorded = True
         if state.get("timed") == self._digest:
             self._digest = str(state["digest"])
         elif state.get("clips") == digest_clips(clips, files=True, times=False):
             self._touched = clips
+        else:
+            self.recorded = False
 
     def digest(self) -> str:
         """Return a digest that changes when, and only when, a video has changed.

@@ -1,10 +1,21 @@
 """Where results go: a folder that can be written, known before the first job starts."""
 
+import hashlib
+import json
 import os
-from collections.abc import Collection
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from cmedplan.atomic import write_whole
 from cmedplan.errors import PlanError
+
+DEMO_MARK = "demo.json"
+"""A file that only the demo data set has in its root."""
+
+_OWNER = Path("logs", ".dataset")
+_MADE_OF = ("videos", "manifests")
 
 
 def check_folder(output: Path) -> None:
@@ -47,30 +58,67 @@ def check_writable(output: Path) -> None:
             )
 
 
-def check_owner(output: Path, subjects: Collection[str]) -> None:
+def check_owner(output: Path, root: Path, subjects: Mapping[str, bool]) -> None:
     """Refuse an output folder with the results of another data set, which would be removed.
+
+    A data set is known by its place, or, where it was moved, by a subject whose videos are
+    those that the results were made of. Results of the demo may always be replaced.
 
     Parameters
     ----------
     output : Path
         The folder of all results.
-    subjects : collection of str
-        All subjects of the data set.
+    root : Path
+        The data set's root.
+    subjects : mapping of bool
+        All subjects of the data set, and whether each has the videos that were probed.
 
     Raises
     ------
     PlanError
-        There are manifests, and none of them is of one of the subjects.
+        There are results, and they are of other subjects, or of a data set elsewhere.
     """
-    there = sorted(path.stem for path in (output / "manifests").glob("*.parquet"))
-    if there and not set(there) & set(subjects):
-        raise PlanError(
-            f"config key `output`: {output}",
-            expected="an empty folder, or one with results of this data set",
-            found=f"results of {', '.join(there[:3])}{' …' * (len(there) > 3)}, none of whom is "
-            "in it; results of subjects that a data set no longer has are removed",
-            remedy="correct `dataset.root`, set `output` to another folder, or remove this one",
-        )
+    there = sorted({path.stem for name in _MADE_OF for path in (output / name).glob("*.parquet")})
+    owner = _read_owner(output)
+    if not there or owner.get("demo"):
+        return
+    common = subjects.keys() & set(there)
+    if not common:
+        why = "none of whom is in it"
+    elif owner.get("root", _place(root)) != _place(root) and not any(map(subjects.get, common)):
+        why = f"made from another folder than {root}, and from other videos"
+    else:
+        return
+    raise PlanError(
+        f"config key `output`: {output}",
+        expected="an empty folder, or one with results of this data set",
+        found=f"results of {', '.join(there[:3])}{' …' * (len(there) > 3)}, {why}; results of "
+        "subjects that a data set no longer has are removed",
+        remedy="correct `dataset.root`, set `output` to another folder, or remove this one",
+    )
+
+
+def claim_output(output: Path, root: Path) -> None:
+    """Leave word of whose results these are, for `check_owner`."""
+    path = output / _OWNER
+    path.parent.mkdir(parents=True, exist_ok=True)
+    owner = {"root": _place(root), "demo": (root / DEMO_MARK).is_file()}
+    if owner != _read_owner(output):
+        with suppress(FileNotFoundError):  # another batch, started with this one, was faster
+            write_whole(path, json.dumps(owner) + "\n")
+
+
+def _read_owner(output: Path) -> dict[str, Any]:
+    try:
+        owner = json.loads((output / _OWNER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def _place(root: Path) -> str:
+    """Return what tells one folder from another, and not where it is."""
+    return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()
 
 
 def _nearest(path: Path) -> Path:

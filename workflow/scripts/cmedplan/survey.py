@@ -76,6 +76,11 @@ class Survey:
             self.subjects = tuple(list_subjects(config))
         self.selected = select_subjects(config, self.subjects)
 
+    def probed(self) -> dict[str, bool]:
+        """Return of every subject whether its videos are those that were last probed."""
+        self._complete()
+        return {subject: found.videos.recorded for subject, found in self._known.items()}
+
     def rows_digest(self, subject: str) -> str:
         """Return what changes when a metadata row of the subject has changed.
 
