@@ -74,6 +74,47 @@ def with_scheme(**scheme: Any) -> dict[str, Any]:
     return with_root(sampling={"schemes": [scheme]})
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"size": 112},
+        {"eye_midpoint": [1000, 90]},
+        {"eye_midpoint": [112, -1]},
+        {"inter_ocular": 230},
+    ],
+)
+def test_a_template_whose_eyes_are_outside_is_refused(template: dict[str, Any]) -> None:
+    message = refusal(with_root(alignment={"template": template}))
+    assert "both eyes inside" in message
+    assert "`crop.size`" in message
+
+
+def test_a_smaller_template_with_all_three_keys_is_accepted() -> None:
+    small = {"size": 112, "inter_ocular": 45, "eye_midpoint": [56, 45]}
+    assert completed(with_root(alignment={"template": small}))["alignment"]["template"] == small
+
+
+def test_an_output_that_others_would_take_for_something_else_is_refused() -> None:
+    assert "wildcards" in refusal(with_root(output="results/{run}"))
+    assert "address" in refusal(with_root(output="s3:results"))
+    assert completed(with_root(output="/data/study:2"))["output"] == "/data/study:2"
+
+
+def test_the_home_folder_is_found_as_a_shell_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    config = completed({"dataset": {"root": "~/CMED"}, "output": "~/results"})
+    assert config["dataset"]["root"] == "/home/someone/CMED"
+    assert config["output"] == "/home/someone/results"
+    assert completed(with_root(output="a~b"))["output"] == "a~b"
+
+
+def test_a_header_that_two_columns_claim_is_refused() -> None:
+    columns = {"subject": "Filename", "filename": " filename", "emotion": None}
+    message = refusal({"dataset": {"root": "CMED", "columns": columns}})
+    assert "`subject: Filename`" in message
+    assert "emotion" not in message
+
+
 # --- defaults --------------------------------------------------------------------------------
 
 
@@ -134,9 +175,9 @@ def test_defaults_are_not_shared_between_configs() -> None:
 
 
 def test_what_is_stated_is_kept() -> None:
-    config = completed(nested("alignment.template.size", 96))
+    config = completed(nested("alignment.template.size", 256))
     assert config["alignment"]["template"] == completed(with_root())["alignment"]["template"] | {
-        "size": 96
+        "size": 256
     }
 
 

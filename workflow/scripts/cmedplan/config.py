@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import os
 from collections.abc import Mapping, MutableMapping
 from copy import deepcopy
 from pathlib import Path
@@ -13,7 +14,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from cmedplan.errors import PlanError
-from cmedplan.names import emotion_key
+from cmedplan.names import emotion_key, key
 
 
 def _is_integer(_: Any, value: Any) -> bool:
@@ -46,6 +47,10 @@ def complete_config(config: MutableMapping[str, Any], schema_file: Path) -> None
     errors = sorted(_Validator(schema).iter_errors(config), key=_outermost)
     if errors:
         raise _explain(errors[0])
+    _find_home(config)
+    _check_output(config["output"])
+    _check_columns(config["dataset"]["columns"])
+    _check_template(config["alignment"]["template"])
     _check_scheme_names(config)
     _check_labels(config["labels"])
 
@@ -104,6 +109,56 @@ def _explain(error: ValidationError) -> PlanError:
     )
 
 
+def _find_home(config: MutableMapping[str, Any]) -> None:
+    """Replace a leading ``~``, which a shell would, but not in a file."""
+    for section, name in ((config["dataset"], "root"), (config, "output")):
+        section[name] = os.path.expanduser(section[name])
+
+
+def _check_output(output: str) -> None:
+    if {"{", "}"} & set(output):
+        expected = "a path without { and }, which Snakemake takes for wildcards"
+    elif ":" in output.split("/")[0]:
+        expected = "a path that does not begin like an address, which Arrow takes it for"
+    else:
+        return
+    raise PlanError(
+        "config key `output`",
+        expected=expected,
+        found=repr(output),
+        remedy="choose another name, or, with a colon, write the path from / on",
+    )
+
+
+def _check_columns(columns: Mapping[str, str | None]) -> None:
+    headers = [key(header) for header in columns.values() if header]
+    twice = [
+        f"`{name}: {header}`"
+        for name, header in columns.items()
+        if header and headers.count(key(header)) > 1
+    ]
+    if twice:
+        raise PlanError(
+            "config key `dataset.columns`",
+            expected="a header of its own for each",
+            found=", ".join(twice),
+            remedy="name the right one, or leave out what is recognised by itself",
+        )
+
+
+def _check_template(template: Mapping[str, Any]) -> None:
+    size, distance = template["size"], template["inter_ocular"]
+    x, y = template["eye_midpoint"]
+    if x - distance / 2 < 0 or x + distance / 2 > size - 1 or not 0 <= y <= size - 1:
+        raise PlanError(
+            "config key `alignment.template`",
+            expected=f"both eyes inside its {size} x {size} pixels",
+            found=f"eyes at x = {x - distance / 2:g} and {x + distance / 2:g}, y = {y:g}",
+            remedy="change size, inter_ocular and eye_midpoint together; for smaller images of the "
+            "same view set `crop.size` alone",
+        )
+
+
 def _check_scheme_names(config: Mapping[str, Any]) -> None:
     names = [scheme["name"] for scheme in config["sampling"]["schemes"]]
     folded = [name.casefold() for name in names]
@@ -126,7 +181,8 @@ def _check_labels(labels: Mapping[str, Any]) -> None:
             "config key `labels.three_class`",
             expected="each emotion once, whatever its spelling",
             found=", ".join(f"`{emotion}`" for emotion in twice),
-            remedy="keep one of them",
+            remedy="spell it as in config/config.yaml, whose emotions are among them unless yours "
+            "have the same names",
         )
     if labels["without_expression"] not in emotions:
         raise PlanError(
