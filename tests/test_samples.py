@@ -158,6 +158,19 @@ def test_a_frozen_stretch_is_run_through(tmp_path: Path) -> None:
     assert middle == sorted(set(middle))
 
 
+def test_a_slot_among_frames_without_a_face_has_no_image(tmp_path: Path) -> None:
+    frames = frames_of(tmp_path, [1, 2, 5, 6, 7], repeats={6: 5, 7: 5})
+    table = interpolate(tmp_path, frames, slots=17)
+    assert table["position"].to_pylist() == [n / 2 for n in range(17)]
+    there = np.flatnonzero(table["image"].is_valid().to_numpy(zero_copy_only=False)) / 2
+    assert there.tolist() == [1, 1.5, 2, 5, 5.5, 6, 6.5, 7]
+    for name in ("sha256", "pixels_sha256", "timestamp_s"):
+        assert table[name].is_valid().equals(table["image"].is_valid())
+    shown = table.filter(table["image"].is_valid())
+    assert np.allclose(shown["timestamp_s"].to_numpy(), there / 30)
+    assert greys(shown, tmp_path)[3:] == [50] * 5
+
+
 def test_a_clip_without_images_leaves_its_slots_without(tmp_path: Path) -> None:
     table = interpolate(tmp_path, frames_of(tmp_path, [0]).slice(0, 0))
     assert table.num_rows == 5

@@ -69,8 +69,8 @@ def interpolate_rows(
 ) -> list[Row]:
     """Give each slot of a clip the image that is interpolated at its position.
 
-    Only frames that repeat no earlier one are interpolated between. A clip without images
-    leaves its slots without, too.
+    Only frames that repeat no earlier one are interpolated between. Nothing is made up for frames
+    without an image: a slot at one, or between two that have such frames between them, has none.
 
     Parameters
     ----------
@@ -83,18 +83,32 @@ def interpolate_rows(
     store : ImageStore
         Where interpolated images are kept.
     """
-    rows = [row | dict.fromkeys(_OF_IMAGES) for row in rows]
+    rows = [row | dict.fromkeys((*_OF_IMAGES, "timestamp_s")) for row in rows]
     distinct = frames.filter(frames["repeats_frame"].is_null())
-    if not distinct.num_rows:
+    nodes, written = (table["frame_index"].to_numpy() for table in (distinct, frames))
+    known = [row for row in rows if _has_neighbours(row["position"], nodes, written)]
+    if not known:
         return rows
-    positions = [row["position"] for row in rows]
-    nodes = distinct["frame_index"].to_numpy()
+    positions = [row["position"] for row in known]
     images = interpolate(read_images(distinct, results), tim_weights(nodes, positions))
-    times = np.interp(positions, nodes, distinct["timestamp_s"].to_numpy()).tolist()
-    return [
-        row | {"timestamp_s": time} | store.keep(f"{row['clip_id']}/{row['slot']:06d}", image)
-        for row, time, image in zip(rows, times, images, strict=True)
-    ]
+    times = np.interp(positions, written, frames["timestamp_s"].to_numpy()).tolist()
+    for row, time, image in zip(known, times, images, strict=True):
+        kept = store.keep(f"{row['clip_id']}/{row['slot']:06d}", image)
+        row |= {"timestamp_s": time} | {name: kept[name] for name in _OF_IMAGES}
+    return rows
+
+
+def _has_neighbours(position: float, nodes: np.ndarray, written: np.ndarray) -> bool:
+    """Tell whether every frame has an image from the node before a position to the one after.
+
+    A freeze has images and no nodes; the last node is that of the freeze at a clip's end.
+    """
+    before, after = nodes[nodes <= position], nodes[nodes >= position]
+    if not before.size:
+        return False
+    first = int(before[-1])
+    last = int(after[0]) if after.size else int(np.ceil(position))
+    return bool(np.isin(range(first, last + 1), written).all())
 
 
 def _without_images(frames: pa.Table) -> pa.Table:
