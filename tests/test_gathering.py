@@ -6,12 +6,13 @@ import pyarrow as pa
 import pytest
 
 from cmedplan.plan import PlannedClip, plan_subjects
+from cmedplan.scan import FOLDERS
 from cmedprep import gathering
 from cmedprep.gathering import Gathering
-from cmedprep.ledger import list_unprocessed
+from cmedprep.ledger import assess_clip, list_unprocessed, probe_clip
 from cmedprep.probing import Prober
 from cmedprep.schemas import CLIPS, INDEX
-from cmedprep.tables import write_table
+from cmedprep.tables import read_rows, write_table
 from tests.test_plan import complete, defaults, lay_out
 
 ROWS = [
@@ -62,6 +63,34 @@ def test_all_are_there_in_order_with_the_number_of_their_row(
     }
     assert numbered == {"a.mp4": 4, "b.mp4": 2, None: None}
     assert table.equals(gather(planned, tmp_path, set()))
+
+
+def test_clips_with_the_same_video_name_each_other(tmp_path: Path) -> None:
+    config = complete(lay_out(tmp_path / "CMED", FILES, ROWS), {})
+    videos = tmp_path / "CMED" / FOLDERS["subjects"]
+    for file, content in zip(FILES, ("one", "two", "one", "one"), strict=True):
+        (videos / file).write_text(content)
+    planned = dict(plan_subjects(config))
+    for subject, clips in planned.items():
+        with Prober(defaults()["limits"]) as prober:
+            rows = [
+                assess_clip(
+                    clip,
+                    probe_clip(clip, tmp_path / "CMED", prober),
+                    {},
+                    {"three_class": {}, "without_expression": ""},
+                )
+                for clip in clips
+            ]
+        write_table(tmp_path / f"{subject}.parquet", INDEX, rows, {})
+    gathered = Gathering({str(subject): tmp_path / f"{subject}.parquet" for subject in planned})
+    for subject, clips in planned.items():
+        if not gathered.expect(subject, clips):
+            gathered.add(subject, clips, read_rows(tmp_path / f"{subject}.parquet"))
+    rows = pa.concat_tables(gathered.tables()).to_pylist()
+    assert {row["clip_id"]: row["same_video"] for row in rows if row["same_video"]} == {
+        "S1/Happy/a": "S2/Happy/a", "S2/Happy/a": "S1/Happy/a", "S4/Sad/z": "S1/Happy/a"
+    }  # fmt: skip
 
 
 def test_the_ledger_of_other_clips_is_refused(planned: Planned, tmp_path: Path) -> None:

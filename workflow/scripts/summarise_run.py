@@ -29,6 +29,8 @@ def summarise_run(results):
     status = {row["clip_id"]: row["status"] for row in (*clips, *manifests)}
     for name, count in Counter(status.values()).most_common():
         print(f"  {count:6d}  {name}")
+    if copies := sum(clip["same_video"] is not None for clip in clips):
+        print(f"  {copies:6d}  with the bytes of another clip's video (`same_video`)")
     done = [row for row in manifests if row["processed"]]
     written, frames = (sum(row[name] or 0 for row in done) for name in ("n_written", "n_frames"))
     print(f"{written} of {frames} frames aligned and written, ", end="")

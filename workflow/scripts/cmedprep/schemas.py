@@ -80,7 +80,9 @@ INDEX = pa.schema(
     ]
 )
 
-CLIPS = pa.schema([*INDEX, pa.field("metadata_row", pa.int32())])
+CLIPS = pa.schema(
+    [*INDEX, pa.field("same_video", pa.string()), pa.field("metadata_row", pa.int32())]
+)
 
 FACES = pa.schema(
     [
