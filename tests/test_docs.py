@@ -7,6 +7,7 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
+from cmedplan.names import VIDEO_SUFFIXES
 from cmedprep import ledger, schemas
 from tests.conftest import REPOSITORY
 
@@ -28,6 +29,11 @@ def test_every_status_is_explained() -> None:
     statuses = set(re.findall(r"^``(\w+)``", ledger.__doc__ or "", re.M))
     assert len(statuses) > 15
     assert statuses <= set(re.findall(r"`(\w+)`", OUTPUTS))
+
+
+def test_the_endings_by_which_a_stray_is_known_are_listed() -> None:
+    (line,) = [line for line in OUTPUTS.splitlines() if line.startswith("| `stray_video`")]
+    assert {f".{ending}" for ending in re.findall(r"`(\w+)`", line)[1:]} == VIDEO_SUFFIXES
 
 
 def test_every_key_of_the_config_is_explained() -> None:

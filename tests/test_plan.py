@@ -168,6 +168,15 @@ def test_a_row_that_several_files_fit_takes_none(
     assert all(path in clip.reason for path in paths)
 
 
+def test_the_very_filename_decides_however_its_folders_are_spelled(tmp_path: Path) -> None:
+    files = ["Happy/S1/a b.mp4", "Happy/S1/a_b.mp4"]
+    plan = plan_of(
+        tmp_path, files, [("s1", "a b.mp4", "happy", "1"), ("S1", "a_b.mp4", "HAPPY", "2")]
+    )
+    assert statuses(plan) == {"ok": 2}
+    assert [clip.filename == clip.row.filename for clip in of_rows(plan) if clip.row] == [True] * 2
+
+
 def test_names_that_differ_only_by_case_are_two_clips_with_two_identifiers(tmp_path: Path) -> None:
     files = ["Happy/S1/vid1.mp4", "Happy/S1/VID1.mp4"]
     rows = [("S1", "vid1.mp4", "Happy", "1"), ("S1", "VID1.mp4", "Happy", "2")]
@@ -240,6 +249,11 @@ def test_a_flat_file_that_two_subjects_claim_is_given_to_neither(tmp_path: Path)
     assert [clip.status for clip in of_rows(plan)].count("ambiguous_video") == 2
     assert of_rows(plan)[3].status == "ok"
     assert all("`S1`, `S2`" in c.reason for c in of_rows(plan) if c.status == "ambiguous_video")
+    (stray,) = plan.homeless
+    assert (
+        stray.reason
+        == "FinalFullVideos/Happy/a.mp4: no usable metadata row names this file and no other"
+    )
 
 
 def test_in_the_flat_layout_the_subject_comes_from_the_row(tmp_path: Path) -> None:
@@ -709,7 +723,9 @@ def test_files_of_an_ambiguous_row_are_listed_as_such(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, ["Happy/S1/a.mp4", "Happy/S1/A.mp4"], [("s1", "a.MP4", "Happy", "1")])
     strays = [clip for clip in plan.all_clips() if clip.row is None]
     assert statuses(plan) == {"ambiguous_video": 1, "stray_video": 2}
-    assert all("no metadata row names this file and no other" in clip.reason for clip in strays)
+    assert all(
+        "no usable metadata row names this file and no other" in clip.reason for clip in strays
+    )
 
 
 def test_two_spellings_of_the_layouts_folder_are_no_choice(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from functools import lru_cache
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in (
-        *("3gp", "asf", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4"),
-        *("mpeg", "mpg", "mts", "ogv", "ts", "vob", "webm", "wmv"),
+        *("3g2", "3gp", "asf", "avi", "divx", "dv", "flv", "gif", "m2ts", "m2v", "m4v", "mkv"),
+        *("mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv"),
     )
 )
 """File name endings, in lower case, by which a stray file is taken for a video."""

@@ -342,7 +342,7 @@ class _Matcher:
         matches = [self._match_row(row, spellings) for row in rows]
         _mark_repeats(matches)
         if self.flat:
-            _mark_shared_files(matches)
+            self.contested |= _mark_shared_files(matches)
         claimed = self.refused | {match.video.path for match in matches if match.video}
         strays = (file for file in self.files if file.path not in claimed)
         return matches + [
@@ -389,6 +389,7 @@ class _Matcher:
         if not found and not has_video_suffix(row.filename):
             found = self.by_stem.get((emotion, key(row.filename)), ())
         exact = [file for file in found if _spelled_alike(file, row)]
+        exact = exact or [file for file in found if file.filename == row.filename.strip()]
         candidates = exact if len(exact) == 1 else found
         if not candidates and (folder := self.links.get(emotion)):
             return match.refuse("forbidden_video", f"{folder.path}: {folder.fault}")
@@ -407,7 +408,7 @@ class _Matcher:
         return match
 
     def _stray(self, file: VideoFile, spellings: Mapping[str, str | None]) -> _Match:
-        reason = f"{file.path}: no metadata row names this file"
+        reason = f"{file.path}: no usable metadata row names this file"
         if file.path in self.contested:
             reason += " and no other"
         return _Match(
@@ -481,18 +482,20 @@ def _mark_repeats(matches: Sequence[_Match]) -> None:
             )
 
 
-def _mark_shared_files(matches: Sequence[_Match]) -> None:
-    """In the flat layout, refuse a file that rows of several subjects claim."""
+def _mark_shared_files(matches: Sequence[_Match]) -> set[str]:
+    """In the flat layout, refuse files that rows of several subjects claim, and return them."""
     owners: defaultdict[str, set[str]] = defaultdict(set)
     for match in matches:
         if match.video and match.subject:
             owners[match.video.path].add(match.subject)
+    shared = {path for path, subjects in owners.items() if len(subjects) > 1}
     for match in matches:
-        if match.video and len(owners[match.video.path]) > 1:
+        if match.video and match.video.path in shared:
             path = match.video.path
             match.refuse(
                 "ambiguous_video", f"{path} is claimed by {_listing(sorted(owners[path]))}"
             )
+    return shared
 
 
 def _apex_cell(match: _Match) -> str:
