@@ -144,3 +144,9 @@ onstart:
             sign_output(Path(OUTPUT))
     except PlanError as error:
         raise WorkflowError(str(error)) from None
+
+
+onsuccess:
+    page = Path(OUTPUT, "reports", "index.html")
+    if workflow.is_main_process and page.is_file():
+        print(f"The page to look at first: {page}", file=sys.stderr)
