@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from cmedprep import crate
 from tests.conftest import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "envs"))
@@ -32,6 +33,16 @@ def test_installed_packages_are_the_locked_ones() -> None:
         assert metadata.version(name) == locked[name]
     assert metadata.version("mediapipe") == "0.10.21"
     assert int(np.__version__.split(".")[0]) >= 2
+
+
+def test_everybody_says_the_same_version() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    (locked,) = [p["version"] for p in LOCK["package"] if p["name"] == project["name"]]
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    newest = re.findall(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.M)[0]
+    (example,) = re.findall(r'tag="v([^"]+)"', (REPOSITORY / "README.md").read_text())
+    assert {locked, citation["version"], newest, example, crate.VERSION} == {project["version"]}
+    assert str(citation["date-released"]) == crate.RELEASED
 
 
 def test_cv2_comes_from_the_headless_build_alone() -> None:

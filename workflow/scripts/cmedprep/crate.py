@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
 
 NAME = "cmed-preprocessing"
-VERSION = "0.1.0"
-RELEASED = "2026-11-22"
+VERSION = "0.2.0"
+RELEASED = "2026-11-23"
 """Version and date of release of the workflow, as in CITATION.cff."""
 
 PROFILES = {
