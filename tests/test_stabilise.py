@@ -246,6 +246,23 @@ def test_black_frames_fall_back_and_say_so() -> None:
     assert (drift, jitter) < (1.2 * scores_of("adult", "turn 3").ours[0], np.inf)
 
 
+@pytest.mark.parametrize("spoilt", [(9, 10), (0,), (N_FRAMES - 1,)])
+def test_landmarks_that_err_where_there_are_no_tracks_show_in_the_certificate(
+    spoilt: tuple[int, ...],
+) -> None:
+    clip = clip_of("adult", "in-plane")
+    frames = [f * 0 if i in spoilt else f for i, f in enumerate(clip.frames)]
+    landmarks = clip.landmarks.copy()
+    landmarks[list(spoilt), :, 0] += 6
+    coarse = fit_to_shape(landmarks, tuple(range(468)), TEMPLATE)
+    found = stabilise(lambda: iter(frames), landmarks, coarse, TEMPLATE)
+    assert np.flatnonzero(~found.refined).tolist() == list(spoilt)
+    drift, jitter = score_alignment(found.matrix, clip.truth)
+    assert min(drift, jitter) > 0.8
+    assert 0.7 * jitter <= found.residual_jitter_px <= 1.5 * jitter
+    assert 0.7 * drift <= found.residual_drift_px <= 1.5 * drift
+
+
 def test_a_face_that_is_not_the_clips_falls_back() -> None:
     clip = clip_of("adult", "in-plane")
     frames = list(clip.frames)

@@ -61,7 +61,7 @@ try:
     check_folder(Path(config["output"]))
     if workflow.is_main_process:
         begin_run()
-    else:
+    elif not config["batch"]:  # batches share a folder, and none of them signs it
         check_run(Path(config["output"]))
     # A job on another machine parses this file again, for the sake of one subject.
     SURVEY = Survey(config, whole=workflow.is_main_process)

@@ -36,7 +36,7 @@ if __name__ == "__main__":
             videos=snakemake.input.videos,
             faces=snakemake.input.faces,
             output=snakemake.output[0],
-            provenance=provenance_of("align_faces", snakemake.params, snakemake.input),
+            provenance=provenance_of("align_faces", snakemake),
             progress=progress,
             threads=snakemake.threads,
         )

@@ -29,7 +29,7 @@ if __name__ == "__main__":
             detection=snakemake.params.parameters["detection"],
             videos=snakemake.input.videos,
             output=snakemake.output[0],
-            provenance=provenance_of("detect_faces", snakemake.params, snakemake.input),
+            provenance=provenance_of("detect_faces", snakemake),
             progress=progress,
             threads=snakemake.threads,
         )

@@ -56,7 +56,7 @@ if __name__ == "__main__":
             subject=snakemake.wildcards.subject,
             **{name: snakemake.input[name] for name in ("videos", "faces", "alignment")},
             **{name: snakemake.output[name] for name in ("frames", "expression")},
-            provenance=provenance_of("extract_frames", snakemake.params, snakemake.input),
+            provenance=provenance_of("extract_frames", snakemake),
             progress=progress,
             threads=snakemake.threads,
         )

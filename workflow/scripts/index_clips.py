@@ -39,6 +39,6 @@ if __name__ == "__main__":
             config=snakemake.config,
             index=snakemake.input.index,
             output=snakemake.output[0],
-            provenance=provenance_of("index_clips", snakemake.params, snakemake.input),
+            provenance=provenance_of("index_clips", snakemake),
             progress=progress,
         )

@@ -33,5 +33,5 @@ if __name__ == "__main__":
             parameters=snakemake.params.parameters,
             videos=snakemake.input.videos,
             output=snakemake.output[0],
-            provenance=provenance_of("index_subject", snakemake.params, snakemake.input),
+            provenance=provenance_of("index_subject", snakemake),
         )

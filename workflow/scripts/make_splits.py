@@ -32,5 +32,5 @@ if __name__ == "__main__":
             parameters=snakemake.params.parameters,
             manifests=snakemake.input,
             outputs=snakemake.output,
-            provenance=provenance_of("make_splits", snakemake.params, snakemake.input),
+            provenance=provenance_of("make_splits", snakemake),
         )

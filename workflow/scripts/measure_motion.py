@@ -41,6 +41,6 @@ if __name__ == "__main__":
             **snakemake.params.parameters["motion"],
             **{name: snakemake.input[name] for name in TABLES},
             output=snakemake.output[0],
-            provenance=provenance_of("measure_motion", snakemake.params, snakemake.input),
+            provenance=provenance_of("measure_motion", snakemake),
             progress=progress,
         )

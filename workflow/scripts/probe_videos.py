@@ -42,6 +42,6 @@ if __name__ == "__main__":
             config=snakemake.config,
             files=snakemake.params.files,
             output=snakemake.output[0],
-            provenance=provenance_of("probe_videos", snakemake.params, snakemake.input),
+            provenance=provenance_of("probe_videos", snakemake),
             progress=progress,
         )

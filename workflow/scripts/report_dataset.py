@@ -26,5 +26,5 @@ if __name__ == "__main__":
             manifests=snakemake.input.manifests,
             parameters=snakemake.params.parameters,
             output=snakemake.output[0],
-            provenance=provenance_of("report_dataset", snakemake.params, snakemake.input),
+            provenance=provenance_of("report_dataset", snakemake),
         )

@@ -27,5 +27,5 @@ if __name__ == "__main__":
             samples=snakemake.input.samples,
             faces=snakemake.params.parameters["report"]["faces"],
             output=snakemake.output[0],
-            provenance=provenance_of("report_subject", snakemake.params, snakemake.input),
+            provenance=provenance_of("report_subject", snakemake),
         )

@@ -36,7 +36,7 @@ def sample_apex(scheme, without_apex, index, frames, expression, output, provena
 
 if __name__ == "__main__":
     with logged(snakemake.log[0], f"sample_apex {snakemake.wildcards.subject}"):
-        made = provenance_of("sample_apex", snakemake.params, snakemake.input)
+        made = provenance_of("sample_apex", snakemake)
         for output in snakemake.output:
             recipe = snakemake.params.schemes[Path(output).parent.name]
             sample_apex(

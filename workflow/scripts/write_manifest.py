@@ -41,5 +41,5 @@ if __name__ == "__main__":
             samples=snakemake.input.samples,
             motion=snakemake.input.get("motion", []),
             output=snakemake.output[0],
-            provenance=provenance_of("write_manifest", snakemake.params, snakemake.input),
+            provenance=provenance_of("write_manifest", snakemake),
         )

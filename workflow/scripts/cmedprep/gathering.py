@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from cmedplan.plan import PlannedClip
 from cmedprep.schemas import CLIPS, INDEX
+from cmedprep.tables import open_table
 
 ROWS_AT_ONCE = 20_000
 """Rows of a row group, and so of what is in memory at once: about 10 MB."""
@@ -128,7 +129,7 @@ class Gathering:
 def _read(table: Path | io.BytesIO, columns: Sequence[str] | None = None) -> pa.Table:
     # By itself Arrow reads in threads of its own, and one that is slow to end at the end of the
     # process aborts it.
-    with pq.ParquetFile(table) as file:
+    with open_table(table) as file:
         return file.read(columns, use_threads=False)
 
 

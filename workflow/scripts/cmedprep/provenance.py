@@ -1,5 +1,6 @@
 """What every table says of its own making."""
 
+import os
 from collections.abc import Iterable
 from importlib import metadata
 from importlib.util import find_spec
@@ -8,8 +9,9 @@ from typing import Any
 
 from cmedplan.digests import digest_file
 from cmedplan.fingerprint import code_fingerprint
+from cmedplan.stages import PARTS
 from cmedprep.schemas import SCHEMA_VERSION
-from cmedprep.tables import BY_PART, read_provenance
+from cmedprep.tables import read_provenance
 
 PACKAGES = (
     *("av", "mediapipe", "numpy", "opencv-python-headless", "pyarrow"),
@@ -25,27 +27,31 @@ MODELS = (
 _SCRIPTS = Path(__file__).parent.parent
 
 
-def provenance_of(stage: str, params: Any, inputs: Iterable[str]) -> dict[str, Any]:
+def provenance_of(stage: str, job: Any) -> dict[str, Any]:
     """Return the provenance of a stage's table, equal for equal circumstances.
 
     Parameters
     ----------
     stage : str
         Name of the rule and of its script.
-    params : snakemake.iocontainers.Params
-        The job's parameters: `chain`, and `parameters` where the stage reads any.
-    inputs : iterable of str
-        The tables that the job reads. (Videos have their digests in the rows of `videos`.)
+    job : snakemake.script.Snakemake
+        The job: its params, `chain`, and `parameters` where the stage reads any; the tables
+        that it reads (videos have their digests in the rows of `videos`); what it makes.
     """
+    # What a job reads lies in another folder than what it makes, both in that of all results.
+    results = os.path.commonpath([job.output[0], *job.input])
     return {
         "stage": stage,
         "schema_version": SCHEMA_VERSION,
-        "chain": params.chain,
+        "chain": job.params.chain,
         "code": code_fingerprint(_SCRIPTS / f"{stage}.py"),
-        "parameters": params.get("parameters", {}),
+        "parameters": job.params.get("parameters", {}),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "models": _model_digests(),
-        "inputs": {_place(Path(path)): digest_file(Path(path)) for path in inputs},
+        "inputs": {
+            Path(os.path.relpath(path, results)).as_posix(): digest_file(Path(path))
+            for path in job.input
+        },
     }
 
 
@@ -58,17 +64,11 @@ def upstream_of(tables: Iterable[Path]) -> dict[str, Any]:
     for table in tables:
         made = read_provenance(table)
         origin = {"code": made["code"], "parameters": made["parameters"]}
-        if table.parent.parent.name in BY_PART:
+        if made["stage"] in PARTS:
             upstream.setdefault(made["stage"], {})[table.parent.name] = origin
         else:
             upstream[made["stage"]] = origin
     return upstream
-
-
-def _place(table: Path) -> str:
-    """Return where a table lies in the folder of results."""
-    depth = 3 if table.parent.parent.name in BY_PART else 2
-    return "/".join(table.parts[-depth:])
 
 
 def _model_digests() -> dict[str, str]:

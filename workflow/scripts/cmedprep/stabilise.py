@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmedprep.geometry import Template, apply, compose, invert
+from cmedprep.geometry import Template, apply, compose, interpolate_similarities, invert
 from cmedprep.reference import Frames
 from cmedprep.smoothing import smooth_alignment
 from cmedprep.texture import blur_of, look
@@ -47,7 +47,8 @@ class Stabilised:
     blur : ndarray, shape (n,)
         0 (sharp) to 1, see `texture.blur_of`; NaN without a face.
     residual_jitter_px, residual_drift_px : float
-        Of this alignment. Each point is judged by a fit without it and its neighbours.
+        Of this alignment. Each point is judged by a fit without it and its neighbours, and a frame
+        whose tracks may not be trusted by how far it departs from the path between those around it.
     landmark_jitter_px, landmark_drift_px : float
         Of the landmarks' alignment, on the same points in the same frames.
     """
@@ -114,7 +115,11 @@ def stabilise(
     matrix = (share[..., None, None] * everything).sum(axis=0)
     matrix = smooth_alignment(matrix, 1.0 / precision.sum(axis=0), (tracked, coarse), template)
 
-    jitter, drift = _held_out(views, best, _only(matrix, refined))
+    jitter, drift = _with_lost_frames(
+        *_held_out(views, best, _only(matrix, refined)),
+        _departure(matrix, refined, views[0].reference.target, template),
+        refined,
+    )
     landmark_jitter, landmark_drift = _by_landmarks(views, best, _only(coarse, refined))
     return Stabilised(
         matrix=matrix,
@@ -171,6 +176,47 @@ def _held_out(views: list[View], best: np.ndarray, matrix: np.ndarray) -> tuple[
             for v in views
         ],
     )
+
+
+def _departure(
+    matrix: np.ndarray, refined: np.ndarray, skin: np.ndarray, template: Template
+) -> np.ndarray:
+    """Return by how much frames without trusted tracks leave the path of those around them.
+
+    What spoils the tracks (a blur, a hand, darkness) spoils the landmarks as well. Where the head
+    did move there, this says too much and not too little.
+
+    Returns
+    -------
+    ndarray, shape (n, points, 2)
+        On skin, in crop pixels; 0 for refined frames, NaN where there is no face.
+    """
+    path = interpolate_similarities(_only(matrix, refined), np.array(template.eye_midpoint))
+    first, last = np.flatnonzero(refined)[[0, -1]]
+    path[:first], path[last:] = path[first], path[last]
+    apart: np.ndarray = apply(compose(matrix, invert(path)), skin) - skin
+    apart[refined] = 0.0
+    return apart
+
+
+def _with_lost_frames(
+    jitter: float, drift: float, departure: np.ndarray, refined: np.ndarray
+) -> tuple[float, float]:
+    """Take the frames that no track has judged into a clip's jitter and drift."""
+    steps = np.diff(departure, axis=0)
+    judged = refined[1:] & refined[:-1]
+    return (
+        _joint_rms(jitter, judged, steps),
+        _joint_rms(drift, refined, departure),
+    )
+
+
+def _joint_rms(known: float, judged: np.ndarray, others: np.ndarray) -> float:
+    """Return the RMS over frames of which some, together, have a known one."""
+    squares = np.square(others).sum(axis=-1).mean(axis=-1)
+    lost = squares[~judged & np.isfinite(squares)]
+    total = judged.sum() * known**2 + lost.sum()
+    return float(np.sqrt(total / (judged.sum() + len(lost)))) if judged.any() else known
 
 
 def _by_landmarks(views: list[View], best: np.ndarray, coarse: np.ndarray) -> tuple[float, float]:

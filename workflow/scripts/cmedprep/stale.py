@@ -17,11 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from cmedplan.atomic import clear_parts
 from cmedplan.names import key
-from cmedprep.tables import read_provenance
+from cmedprep.tables import open_table, read_provenance
 
 TABLES = {
     "videos": "probe_videos",
@@ -169,7 +167,7 @@ def _is_table_of(path: Path, subject: str) -> bool:
     """Tell whether a file is the table that our rule would write there for a subject."""
     try:
         made = read_provenance(path)
-        with pq.ParquetFile(path) as file:
+        with open_table(path) as file:
             owners = set(file.read(columns=["subject"])["subject"].to_pylist())
     except (OSError, RuntimeError, ValueError, KeyError):  # no table, or one that is broken
         return False

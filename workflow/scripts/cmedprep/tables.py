@@ -56,6 +56,7 @@ class TableWriter:
             self.schema,
             compression="zstd",
             write_statistics=True,
+            write_page_checksum=True,
             # Of pixels and floating-point numbers hardly one is met twice.
             use_dictionary=[field.name for field in self.schema if pa.types.is_string(field.type)],
         )
@@ -90,9 +91,14 @@ def write_table(
         writer.write(rows)
 
 
+def open_table(source: Any) -> pq.ParquetFile:
+    """Open a table to be read; a page whose checksum is wrong raises OSError when it is."""
+    return pq.ParquetFile(source, page_checksum_verification=True)
+
+
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Read a table of clips as dictionaries. For tables of frames use `iterate_clips`."""
-    with _whole(path), pq.ParquetFile(path) as file:
+    with _whole(path), open_table(path) as file:
         rows: list[dict[str, Any]] = file.read(columns, use_threads=False).to_pylist()
     return rows
 
@@ -112,7 +118,7 @@ def iterate_clips(path: Path, without: Collection[str] = ()) -> Iterator[tuple[s
     named in `without` are left unread.
     """
     with _whole(path):
-        file = pq.ParquetFile(path)
+        file = open_table(path)
     with file:
         names = [name for name in file.schema_arrow.names if name not in without]
         for group in range(file.num_row_groups):
