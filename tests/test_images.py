@@ -94,6 +94,13 @@ def test_jpeg_has_its_own_ending(tmp_path: Path) -> None:
     assert np.abs(next(read_images(table, tmp_path)).astype(int) - IMAGES[0]).mean() < 60
 
 
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_pixels_are_digested_as_they_will_be_read(tmp_path: Path, kind: str) -> None:
+    table = keep_all(tmp_path, "parquet", PNG | {"format": kind})
+    read = [hashlib.sha256(image.tobytes()).hexdigest() for image in read_images(table, tmp_path)]
+    assert read == table["pixels_sha256"].to_pylist()
+
+
 def test_a_store_without_a_folder_writes_nothing(tmp_path: Path) -> None:
     ImageStore("images/S1", PNG, None).keep("S1/Happy/a/000000", IMAGES[0])
     assert list(tmp_path.iterdir()) == []

@@ -30,7 +30,12 @@ def image_of(frame: int) -> np.ndarray:
     return np.full((4, 4, 3), 10 * frame, np.uint8)
 
 
-def frames_of(results: Path, written: list[int], repeats: dict[int, int] | None = None) -> pa.Table:
+def frames_of(
+    results: Path,
+    written: list[int],
+    repeats: dict[int, int] | None = None,
+    bridged: tuple[int, ...] = (),
+) -> pa.Table:
     """Write images whose grey is ten times their number, and list them."""
     with open_store(results, "images/S1", CROP, "directory") as store:
         kept = [store.keep(f"S1/Happy/a/{frame:06d}", image_of(frame)) for frame in written]
@@ -42,7 +47,7 @@ def frames_of(results: Path, written: list[int], repeats: dict[int, int] | None 
             "width": 4,
             "height": 4,
             "matrix": [1.0, 0, 0, 0, 1, 0],
-            "interpolated": False,
+            "interpolated": frame in bridged,
             "repeats_frame": (repeats or {}).get(frame),
         }
         | {name: image[name] for name in ("image", "sha256", "pixels_sha256")}
@@ -156,6 +161,20 @@ def test_a_frozen_stretch_is_run_through(tmp_path: Path) -> None:
     assert middle[0] == 20
     assert middle[-1] == 60
     assert middle == sorted(set(middle))
+
+
+def test_a_gap_that_was_bridged_is_run_through(tmp_path: Path) -> None:
+    # The images of frames 3 and 4 show whatever was there instead of the face.
+    frames = frames_of(tmp_path, list(range(9)), bridged=(3, 4))
+    table = interpolate(tmp_path, frames, slots=17)
+    assert table["image"].null_count == 0
+    assert table["interpolated"].to_pylist() == [False] * 17
+    nodes = [0, 1, 2, 5, 6, 7, 8]
+    assert [greys(table, tmp_path)[2 * node] for node in nodes] == [10 * node for node in nodes]
+    chosen = sample_rows(
+        CLIP, frames, (4, "annotated"), {"name": "p", "method": "phase", "slots": 9}
+    )
+    assert [row["interpolated"] for row in chosen] == [n in (3, 4) for n in range(9)]
 
 
 def test_a_slot_among_frames_without_a_face_has_no_image(tmp_path: Path) -> None:

@@ -112,6 +112,52 @@ def test_what_is_counted_otherwise_is_different(
     assert row["note"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"grade": "poor"}, {"n_written": 999}, {"n_repeats": 50}, {"residual_jitter_px": 0.0},
+        {"motion_apex_frame": 77}, {"motion_snr": 500.0}, {"motion_apex_distance": 1},
+        {"inter_ocular_px": 1.0}, {"longest_gap": 7}, {"fingerprints": []},
+    ],
+)  # fmt: skip
+def test_what_is_falsified_beside_the_digests_is_different(
+    published: dict[str, Any], change: dict[str, Any]
+) -> None:
+    row = compare_clips(published | change, published)
+    assert (row["verdict"], row["first"]) == ("different", "manifest")
+    assert next(iter(change)) in row["note"]
+
+
+@pytest.mark.parametrize("change", [{"fps": 1000.0}, {"width": 3}, {"size_bytes": 1}])
+def test_facts_of_a_video_are_those_of_its_bytes(
+    published: dict[str, Any], change: dict[str, Any]
+) -> None:
+    assert compare_clips(published | change, published)["first"] == "index"
+
+
+def test_a_video_may_lie_elsewhere_and_its_row_be_spelled_otherwise(
+    published: dict[str, Any],
+) -> None:
+    theirs = published | {"path": "FinalFullVideos/x.mp4", "metadata_subject": "subject 01"}
+    assert compare_clips(theirs, published)["verdict"] == "identical"
+
+
+@pytest.mark.parametrize("change", [{"n_stabilised": 0}, {"residual_drift_px": 3.0}])
+def test_near_transforms_do_not_excuse_other_certificates(
+    published: dict[str, Any], change: dict[str, Any]
+) -> None:
+    row = compare_clips(other_cpu(published, matrix=0.01) | change, published)
+    assert (row["alignment"], row["verdict"]) == ("different", "different")
+
+
+def test_rounding_may_move_what_hardly_stands_out_where_frames_are_equal(
+    published: dict[str, Any],
+) -> None:
+    calm = published | {"motion_apex_frame": 1, "motion_peak_px": 0.1, "motion_snr": 2.0}
+    rounded = calm | {"motion_snr": 2.0 + 1e-12, "expression_sha256": "x"}
+    assert compare_clips(calm, rounded)["verdict"] == "equivalent"
+
+
 def test_a_peak_that_is_hardly_another_is_equivalent(published: dict[str, Any]) -> None:
     sure = published | {"motion_apex_frame": 3, "motion_peak_px": 1.0, "motion_snr": 20.0}
     row = compare_clips(sure, sure | {"motion_peak_px": 1.001, "expression_sha256": "x"})

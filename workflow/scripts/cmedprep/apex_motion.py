@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cmedprep.expression import crop_landmarks
 from cmedprep.flow import (
@@ -69,8 +70,9 @@ def measure_clip(
         "reason": "",
     }
     written = frames["frame_index"].to_pylist()
+    with_face = frames.filter(pc.invert(frames["interpolated"]))["frame_index"].to_pylist()
     for frame, name in ((ONSET, "onset"), (apex_frame, "apex")):
-        if frame not in written:
+        if frame not in with_face:
             return row | {"reason": f"the {name} frame {frame} has no face"}
     places = [written.index(frame) for frame in (ONSET, apex_frame)]
     onset, at_apex = read_images(frames, results, places)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from cmedprep.crops import crop_face, low_pass
 from cmedprep.expression import crop_landmarks, spot_clip
 from cmedprep.geometry import Template, to_crop
-from cmedprep.images import ImageStore
+from cmedprep.images import OF_IMAGES, ImageStore
 from cmedprep.repeats import RepeatFinder
 from cmedprep.schemas import FRAMES, FRAMES_WITH_IMAGES, MATRIX
 from cmedprep.tables import FRAME_KEY_NAMES, fixed_list, to_array
@@ -45,15 +45,18 @@ def extract_clip(
     clip_id = alignment["clip_id"][0].as_py()
     repeats = RepeatFinder()
     kept = []
+    schema = FRAMES_WITH_IMAGES if store.inside else FRAMES
+    of_images = [name for name in OF_IMAGES if name in schema.names]
 
     def images() -> Iterator[np.ndarray]:
         for frame in frames:
             if placed[frame.index]:
                 matrix = matrices[frame.index]
                 image = crop_face(frame.image, matrix, size, blur)
-                kept.append(store.keep(f"{clip_id}/{frame.index:06d}", image))
+                listed = store.keep(f"{clip_id}/{frame.index:06d}", image)
+                kept.append({name: listed[name] for name in of_images})
                 repeats.add(frame.index, frame.image, matrix, size)
-                yield store.as_read(image, kept[-1])
+                yield store.as_read(image, listed)
 
     rows = alignment.filter(pa.array(placed))
     landmarks = to_array(faces["landmarks"], (-1, 3))[placed]
@@ -72,8 +75,5 @@ def extract_clip(
         "repeats_frame": repeated,
         "difference": difference,
     }
-    schema = FRAMES_WITH_IMAGES if store.inside else FRAMES
-    columns |= {
-        name: [image[name] for image in kept] for name in schema.names if name not in columns
-    }
+    columns |= {name: [image[name] for image in kept] for name in of_images}
     return pa.table(columns, schema=schema), expression

@@ -19,6 +19,9 @@ import pyarrow as pa
 
 from cmedplan.atomic import clear_parts, fresh_folder, part_of
 
+OF_IMAGES = ("image", "sha256", "pixels_sha256", "encoded")
+"""What a table says of an image; `encoded` only where it is inside."""
+
 SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
 # As small as level 9, in a fortieth of the time: neighbouring pixels predict each other (Paeth),
 # and what is left of a face has no repeats worth a search. With RLE all levels are the same.
@@ -65,7 +68,7 @@ class ImageStore:
         Returns
         -------
         dict
-            `image`, `sha256` of the file, `pixels_sha256`; and `encoded` for images inside.
+            `OF_IMAGES`: `sha256` is of the file, `pixels_sha256` of the pixels that it holds.
         """
         data = encode(image, self.crop["format"], self.crop["quality"])
         below = PurePosixPath(*PurePosixPath(name).parts[1:])
@@ -77,13 +80,16 @@ class ImageStore:
         return {
             "image": path,
             "sha256": hashlib.sha256(data).hexdigest(),
-            "pixels_sha256": hashlib.sha256(image.tobytes()).hexdigest(),
+            "pixels_sha256": hashlib.sha256(self._seen(image, data).tobytes()).hexdigest(),
             "encoded": {"bytes": data, "path": path},
         }
 
     def as_read(self, image: np.ndarray, kept: Mapping[str, Any]) -> np.ndarray:
         """Return an image that was kept as `read_images` will: JPEG is another than was given."""
-        return image if self.crop["format"] == "png" else decode(kept["encoded"]["bytes"])
+        return self._seen(image, kept["encoded"]["bytes"])
+
+    def _seen(self, image: np.ndarray, data: bytes) -> np.ndarray:
+        return image if self.crop["format"] == "png" else decode(data)
 
 
 @contextmanager

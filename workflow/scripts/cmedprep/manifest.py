@@ -52,7 +52,7 @@ def summarise_clip(
     row["schema_version"] = SCHEMA_VERSION
     if not clip["processed"]:
         return row
-    written = row.pop("frames", [])
+    written, with_face = row.pop("frames", []), row.pop("with_face", [])
     edges = np.array([-1, *written, clip["n_frames"]])
     row |= {"n_written": len(written), "longest_gap": int(np.diff(edges).max()) - 1}
     row["grade"] = grade_clip(row)
@@ -61,7 +61,7 @@ def summarise_clip(
         row["motion_apex_distance"] = spotted - apex
     if not written:
         row |= {"status": "no_face", "reason": "no frame of the video has a face"}
-    elif apex is not None and apex not in written:
+    elif apex is not None and apex not in with_face:
         row |= {"status": "apex_without_face", "reason": f"the apex frame {apex} has no face"}
     return row
 
@@ -154,6 +154,7 @@ def sum_up_frames(frames: pa.Table, results: Path) -> dict[str, Any]:
     freezes = [len(list(run)) for frozen, run in groupby(_repeats(frames)) if frozen]
     return {
         "frames": frames["frame_index"].to_pylist(),
+        "with_face": frames.filter(pc.invert(frames["interpolated"]))["frame_index"].to_pylist(),
         "frames_sha256": _digest(frames, "sha256", "encoded"),
         "n_repeats": sum(freezes),
         "longest_freeze": max(freezes, default=0),

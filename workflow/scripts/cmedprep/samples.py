@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from cmedprep.images import ImageStore, read_images
+from cmedprep.images import OF_IMAGES, ImageStore, read_images
 from cmedprep.interpolation import interpolate, tim_weights
 from cmedprep.sampling import sample_clip
 from cmedprep.tables import CLIP_KEY_NAMES
 
-_OF_FRAMES = ("timestamp_s", "image", "sha256", "pixels_sha256")
-_OF_IMAGES = ("image", "sha256", "pixels_sha256", "encoded")
+_OF_FRAMES = ("timestamp_s", "interpolated", "image", "sha256", "pixels_sha256")
 
 Row = dict[str, Any]
 
@@ -69,8 +69,9 @@ def interpolate_rows(
 ) -> list[Row]:
     """Give each slot of a clip the image that is interpolated at its position.
 
-    Only frames that repeat no earlier one are interpolated between. Nothing is made up for frames
-    without an image: a slot at one, or between two that have such frames between them, has none.
+    Only frames with a face that repeat no earlier one are interpolated between. Nothing is made up
+    for frames without an image: a slot at one, or between two that have such frames between them,
+    has none.
 
     Parameters
     ----------
@@ -83,8 +84,9 @@ def interpolate_rows(
     store : ImageStore
         Where interpolated images are kept.
     """
-    rows = [row | dict.fromkeys((*_OF_IMAGES, "timestamp_s")) for row in rows]
-    distinct = frames.filter(frames["repeats_frame"].is_null())
+    rows = [row | dict.fromkeys((*OF_IMAGES, "timestamp_s", "interpolated")) for row in rows]
+    with_face = frames.filter(pc.invert(frames["interpolated"]))
+    distinct = with_face.filter(with_face["repeats_frame"].is_null())
     nodes, written = (table["frame_index"].to_numpy() for table in (distinct, frames))
     known = [row for row in rows if _has_neighbours(row["position"], nodes, written)]
     if not known:
@@ -94,14 +96,16 @@ def interpolate_rows(
     times = np.interp(positions, written, frames["timestamp_s"].to_numpy()).tolist()
     for row, time, image in zip(known, times, images, strict=True):
         kept = store.keep(f"{row['clip_id']}/{row['slot']:06d}", image)
-        row |= {"timestamp_s": time} | {name: kept[name] for name in _OF_IMAGES}
+        row |= {"timestamp_s": time, "interpolated": False}
+        row |= {name: kept[name] for name in OF_IMAGES}
     return rows
 
 
 def _has_neighbours(position: float, nodes: np.ndarray, written: np.ndarray) -> bool:
     """Tell whether every frame has an image from the node before a position to the one after.
 
-    A freeze has images and no nodes; the last node is that of the freeze at a clip's end.
+    A freeze and a gap that was bridged have images and no nodes; the last node is that of the
+    freeze at a clip's end.
     """
     before, after = nodes[nodes <= position], nodes[nodes >= position]
     if not before.size:

@@ -30,13 +30,17 @@ VERDICTS = ("identical", "equivalent", "different", "source_differs", "missing")
 REPRODUCED = ("identical", "equivalent")
 """Verdicts that prove a clip."""
 
-STAGES = ("source", "index", "faces", "alignment", "frames", "expression", "samples", "motion")
+STAGES = (
+    *("source", "index", "faces", "alignment", "frames", "expression", "samples", "motion"),
+    "manifest",
+)
 
 LANDMARK_TOLERANCE_PX = 0.25
 """Of the aligned crop: by so much may a landmark differ."""
 
 MATRIX_TOLERANCE_PX = 0.1
-"""Of the aligned crop: by so much may a transform move one of its corners."""
+"""Of the aligned crop: by so much may a transform move one of its corners, and jitter and drift
+differ."""
 
 LEAST_PSNR_DB = 45.0
 """Of the aligned images."""
@@ -49,7 +53,15 @@ LEAST_SNR = 8.0
 
 _INDEX_COLUMNS = (
     "status", "apex_frame", "apex_source", "emotion", "emotion_3class", "n_frames", "processed",
+    "filename", "size_bytes", "codec", "width", "height", "rotation_deg", "fps", "duration_s",
 )  # fmt: skip
+# Where a video lies and how a row spells things is not the same for everybody.
+_OWN = (
+    *("path", "reason"),
+    *("metadata_subject", "metadata_filename", "metadata_emotion", "metadata_apex_frame"),
+)
+_RESIDUALS = ("residual_jitter_px", "residual_drift_px")
+_ROUNDED = ("faces", "alignment", "frames", "expression", "samples", "motion")
 _Row = Mapping[str, Any]
 _Finding = tuple[str, str]
 _Nearness = tuple[bool, str]
@@ -65,11 +77,14 @@ class Differences:
         In pixels of the aligned crop: distance of landmarks, of a corner of the crop.
     psnr_db : float
         Of the aligned images; inf where no difference was found.
+    residuals_px : float
+        By which jitter or drift differ at most; inf where one side has none.
     """
 
     landmark_distance_px: float = float("nan")
     matrix_distance_px: float = float("nan")
     psnr_db: float = float("nan")
+    residuals_px: float = 0.0
 
 
 _Check = Callable[[_Row, _Row, Differences], _Finding]
@@ -109,6 +124,8 @@ def compare_clips(published: _Row | None, recomputed: _Row | None) -> dict[str, 
     findings = {stage: check(published, recomputed, apart) for stage, check in _CHECKS.items()}
     if findings["source"][0] == "source_differs":
         findings = {"source": findings["source"]}
+    elif all(findings[stage][0] == "identical" for stage in _ROUNDED):
+        findings["manifest"] = _rest(published, recomputed)
     verdicts = {stage: verdict for stage, (verdict, _) in findings.items()}
     worst = max(verdicts.values(), key=VERDICTS.index)
     first = next((stage for stage, verdict in verdicts.items() if verdict != "identical"), None)
@@ -120,7 +137,7 @@ def compare_clips(published: _Row | None, recomputed: _Row | None) -> dict[str, 
         | {
             name: value
             for name, value in asdict(apart).items()
-            if worst != "source_differs" and not np.isnan(value)
+            if name in numbers and worst != "source_differs" and not np.isnan(value)
         }
         | {"verdict": worst, "first": first, "note": findings[first][1] if first else ""}
     )
@@ -147,16 +164,27 @@ def _index(a: _Row, b: _Row, _: Differences) -> _Finding:
     return "different", ", ".join(f"{name} {a[name]} → {b[name]}" for name in changed)
 
 
+def _rest(a: _Row, b: _Row) -> _Finding:
+    """Compare all that was made of stages that are equal: what filters and exclusions use.
+
+    Where a stage differs by rounding, so may what is made of it.
+    """
+    changed = [n for n in a if n not in _OWN and repr(a[n]) != repr(b.get(n))]
+    if not changed:
+        return "identical", ""
+    return "different", f"digests are equal, and yet {', '.join(changed)}"
+
+
 def _counted(
-    digest: str, count: str, what: str, near: Callable[[Differences], _Nearness]
+    digest: str, counts: tuple[str, ...], what: str, near: Callable[[Differences], _Nearness]
 ) -> _Check:
-    """Return a check of a stage with a digest, a count, and a measure of nearness."""
+    """Return a check of a stage with a digest, counts, and a measure of nearness."""
 
     def check(a: _Row, b: _Row, apart: Differences) -> _Finding:
         if a[digest] == b[digest]:
             return "identical", ""
-        if a[count] != b[count]:
-            return "different", f"{what}: {a[count]} → {b[count]}"
+        if changed := [f"{name} {a[name]} → {b[name]}" for name in counts if a[name] != b[name]]:
+            return "different", f"{what}: {', '.join(changed)}"
         if [f["frame_index"] for f in _prints(a)] != [f["frame_index"] for f in _prints(b)]:
             return "different", f"{what}: others"
         if not _prints(a):
@@ -173,8 +201,9 @@ def _near_faces(apart: Differences) -> _Nearness:
 
 
 def _near_alignment(apart: Differences) -> _Nearness:
-    distance = apart.matrix_distance_px
-    return distance <= MATRIX_TOLERANCE_PX, f"transforms up to {distance:.4f} px apart"
+    distance, residuals = apart.matrix_distance_px, apart.residuals_px
+    close = distance <= MATRIX_TOLERANCE_PX and residuals <= MATRIX_TOLERANCE_PX
+    return close, f"transforms up to {distance:.4f} px apart, residuals {residuals:.4f} px"
 
 
 def _near_frames(apart: Differences) -> _Nearness:
@@ -187,11 +216,10 @@ def _expression(a: _Row, b: _Row, apart: Differences) -> _Finding:
         return "identical", ""
     apexes = a["motion_apex_frame"], b["motion_apex_frame"]
     peaks = a["motion_peak_px"], b["motion_peak_px"]
-    if all((row["motion_snr"] or 0) < LEAST_SNR for row in (a, b)):
+    close = apexes[0] == apexes[1] and _within(*peaks)
+    if not close and all((row["motion_snr"] or 0) < LEAST_SNR for row in (a, b)):
         # Where nothing stands out, the least difference of the images moves the peak.
         close = a["frames_sha256"] != b["frames_sha256"] and _near_frames(apart)[0]
-    else:
-        close = apexes[0] == apexes[1] and _within(*peaks)
     note = f"motion apex {apexes[0]} → {apexes[1]}, peak {peaks[0]} → {peaks[1]} px"
     return ("equivalent" if close else "different"), note
 
@@ -235,9 +263,18 @@ def _within(before: float | None, now: float | None) -> bool:
 _CHECKS: dict[str, _Check] = {
     "source": _source,
     "index": _index,
-    "faces": _counted("faces_sha256", "n_detected", "frames with a face", _near_faces),
-    "alignment": _counted("alignment_sha256", "n_written", "frames aligned", _near_alignment),
-    "frames": _counted("frames_sha256", "n_written", "images", _near_frames),
+    "faces": _counted(
+        "faces_sha256", ("n_detected", "n_several_faces"), "frames with a face", _near_faces
+    ),
+    "alignment": _counted(
+        "alignment_sha256",
+        ("n_written", "n_interpolated", "n_stabilised"),
+        "frames aligned",
+        _near_alignment,
+    ),
+    "frames": _counted(
+        "frames_sha256", ("n_written", "n_repeats", "longest_freeze"), "images", _near_frames
+    ),
     "expression": _expression,
     "samples": _samples,
     "motion": _motion,
@@ -263,8 +300,17 @@ def measure(a: _Row, b: _Row) -> Differences:
     apart = [scale * landmark_distance(*pair) for scale, pair in zip(scales, pairs, strict=True)]
     levels = [psnr(one["projections"], other["projections"], 3 * size**2) for one, other in pairs]
     return Differences(
-        float(np.max(apart)), max(displacement(*pair, size) for pair in pairs), min(levels)
+        float(np.max(apart)),
+        max(displacement(*pair, size) for pair in pairs),
+        min(levels),
+        max(_apart(a[name], b[name]) for name in _RESIDUALS),
     )
+
+
+def _apart(one: float | None, other: float | None) -> float:
+    if one is None or other is None:
+        return 0.0 if one is other else float("inf")
+    return abs(one - other)
 
 
 def describe(rows: Iterable[_Row]) -> str:
