@@ -30,9 +30,13 @@ class Subject:
         self.provenance: dict[str, Any] = {"chain": "one"}
         self.video, self.another = sorted(self.root.glob(f"*/*/{NAME}/*.mp4"))
 
+    def digest(self) -> str:
+        """Return what asks for the table to be made anew when it changes."""
+        return files_digest(plan_subject(self.config, NAME), self.root, self.table)
+
     def probe(self) -> int:
         """Make the table, as Snakemake would, and return how many videos were known."""
-        files = files_digest(plan_subject(self.config, NAME), self.root, self.table)
+        files = self.digest()
         self.table.unlink(missing_ok=True)
         said = io.StringIO()
         progress = Progress("probe", (said, said))
@@ -130,6 +134,30 @@ def test_a_video_that_could_not_be_read_is_tried_again(subject: Subject) -> None
     assert subject.probe() == 1
     subject.video.with_name("new.mp4").write_bytes(whole)
     assert subject.probe() == 1  # the one that is neither new nor broken
+    assert subject.agrees()
+
+
+def test_a_video_of_the_old_time_and_the_old_size_is_opened(subject: Subject) -> None:
+    times, before = subject.video.stat(), subject.digest()
+    damaged = bytearray(subject.video.read_bytes())
+    damaged[len(damaged) // 2] ^= 255
+    subject.video.write_bytes(damaged)
+    os.utime(subject.video, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert subject.digest() != before
+    assert subject.probe() == 1
+    assert subject.agrees()
+
+
+def test_two_videos_that_change_places_are_opened(subject: Subject) -> None:
+    times, before = subject.video.stat(), subject.digest()
+    os.utime(subject.another, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert subject.digest() == before
+    aside = subject.root / "aside"
+    subject.video.rename(aside)
+    subject.another.rename(subject.video)
+    aside.rename(subject.another)
+    assert subject.digest() != before
+    assert subject.probe() == 0
     assert subject.agrees()
 
 

@@ -123,7 +123,7 @@ def unchanged_videos(
         for clip in clips
         if clip.video
         and clip.video.path in checksums
-        and times.get(clip.video.path) == clip.video.mtime_ns
+        and times.get(clip.video.path) == clip.video.ctime_ns
     }
 
 
@@ -155,7 +155,7 @@ def write_record(
 
 
 def _times(clips: Iterable[PlannedClip]) -> dict[str, int]:
-    return {clip.video.path: clip.video.mtime_ns for clip in clips if clip.video}
+    return {clip.video.path: clip.video.ctime_ns for clip in clips if clip.video}
 
 
 def _read_state(path: Path) -> dict[str, Any]:

@@ -207,7 +207,7 @@ def digest_clips(clips: Iterable[PlannedClip], *, files: bool, times: bool = Tru
     """Return a digest that changes with the clips' rows or, with `files`, their files.
 
     With `files` it covers which file is to be opened for each clip, to what end, its size
-    and, with `times`, its modification time; without, what the metadata says and how it was
+    and, with `times`, when it was last changed; without, what the metadata says and how it was
     matched. A row's number does not count: reordering the metadata file changes no subject.
     """
     facts: list[tuple[object, ...]] = []
@@ -217,7 +217,7 @@ def digest_clips(clips: Iterable[PlannedClip], *, files: bool, times: bool = Tru
         if files:
             file = (video.path, video.size) if video else ()
             facts.append((clip.clip_id, clip.status in PROCESSABLE, *file))
-            changing.append(video.mtime_ns if video and times else None)
+            changing.append(video.ctime_ns if video and times else None)
         else:
             cells = (row.subject, row.filename, row.emotion, row.apex_frame) if row else ()
             facts.append((clip.clip_id, clip.status, clip.reason, *cells))

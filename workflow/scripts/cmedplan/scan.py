@@ -24,8 +24,9 @@ class VideoFile(NamedTuple):
 
     `path` is relative to the root, with forward slashes. `emotion` and `subject` are the
     folders' names; both are None for a file at the wrong depth, and `subject` is None in
-    the flat layout. `fault` says why the file must not be read, or is None. A link in the place
-    of an emotion's or a subject's folder has an empty `filename` and a fault.
+    the flat layout. `ctime_ns` is when the file was last changed or renamed: unlike the time of
+    modification, nobody sets it back. `fault` says why the file must not be read, or is None. A
+    link in the place of an emotion's or a subject's folder has an empty `filename` and a fault.
     """
 
     path: str
@@ -33,7 +34,7 @@ class VideoFile(NamedTuple):
     subject: str | None
     filename: str
     size: int
-    mtime_ns: int
+    ctime_ns: int
     fault: str | None = None
 
 
@@ -263,7 +264,7 @@ def _describe(
         subject=parents[1] if len(parents) > 1 else None,
         filename=_in_unicode(entry.name),
         size=facts.st_size,
-        mtime_ns=facts.st_mtime_ns,
+        ctime_ns=facts.st_ctime_ns,
         fault=fault,
     )
 

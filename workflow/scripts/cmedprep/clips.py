@@ -121,7 +121,7 @@ def _stamp(path: Path) -> _Stamp | None:
     if not path.is_file():
         return None
     stat = path.stat()
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+    return stat.st_ino, stat.st_size, stat.st_ctime_ns
 
 
 def _replaced(path: Path) -> RuntimeError:
