@@ -94,12 +94,16 @@ class Project:
         return Run(done.stdout)
 
     def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of every result, without logs and timings."""
+        """Return the SHA-256 of every result, without logs and timings.
+
+        Hidden records are left out, too: they hold the times of the videos.
+        """
         return {
             path.relative_to(self.results).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(self.results.rglob("*"))
             if path.is_file()
             and path.relative_to(self.results).parts[0] not in ("logs", "benchmarks")
+            and not path.name.startswith(".")
         }
 
 

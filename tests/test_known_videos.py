@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cmedplan.inventory import files_digest, record_path
+from cmedplan.inventory import Inventory, record_path
 from cmedplan.plan import plan_subject
 from cmedprep.job import Progress
 from cmedprep.known_videos import copy_path
@@ -32,7 +32,7 @@ class Subject:
 
     def digest(self) -> str:
         """Return what asks for the table to be made anew when it changes."""
-        return files_digest(plan_subject(self.config, NAME), self.root, self.table)
+        return Inventory(plan_subject(self.config, NAME), self.root, self.table).digest()
 
     def probe(self) -> int:
         """Make the table, as Snakemake would, and return how many videos were known."""

@@ -12,7 +12,14 @@ import pytest
 from cmedplan import locks
 from cmedplan.errors import PlanError
 from cmedplan.locks import begin_run, check_run, hold_folder, hold_output, sign_output
-from cmedplan.output import DEMO_MARK, check_folder, check_owner, check_writable, claim_output
+from cmedplan.output import (
+    DEMO_MARK,
+    check_claim,
+    check_folder,
+    check_owner,
+    check_writable,
+    claim_output,
+)
 from tests.conftest import REPOSITORY
 
 
@@ -195,6 +202,19 @@ def test_results_of_a_data_set_elsewhere_are_kept_though_its_subjects_have_the_s
     check_owner(results, other, {"Subject_01": True, "Subject_02": False})  # moved
     with pytest.raises(PlanError, match="made from another folder"):
         check_owner(results, other, {"Subject_01": False, "Subject_02": True})
+
+
+def test_a_job_refuses_what_another_data_set_has_claimed(tmp_path: Path) -> None:
+    results, cmed, other = (tmp_path / name for name in ("results", "CMED", "other"))
+    cmed.mkdir()
+    check_claim(results, cmed, probed=False)
+    claim_output(results, cmed)
+    check_claim(results, cmed, probed=False)
+    check_claim(results, other, probed=True)
+    with pytest.raises(PlanError, match=r"remove .*/logs/\.dataset"):
+        check_claim(results, other, probed=False)
+    cmed.rename(other)  # or mounted elsewhere
+    check_claim(results, other, probed=False)
 
 
 def test_results_of_the_demo_may_be_replaced_by_those_of_any_data_set(tmp_path: Path) -> None:

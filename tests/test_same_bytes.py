@@ -26,6 +26,7 @@ class Circumstances:
 
     cores: int = 2
     folder: str = "project"
+    output: str = "results"
     absolute_root: bool = False
     other_times: bool = False
     mounted_read_only: bool = False
@@ -50,6 +51,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "two": {
         "cores": 8,
+        "output": "samples",
         "other_times": True,
         "again": True,
         "LC_ALL": "tr_TR.UTF-8",
@@ -75,7 +77,8 @@ def make(finished_tiny: Project, tmp_path_factory: pytest.TempPathFactory) -> Ma
         root = folder / "CMED"
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(finished_tiny.folder / "CMED", root, copy_function=copy)
-        config = {"dataset": {"root": str(root) if how.absolute_root else "CMED"}}
+        root_given = str(root) if how.absolute_root else "CMED"
+        config = {"dataset": {"root": root_given}, "output": how.output}
         project = Project(folder, config)
         names = ("LC_ALL", "TZ", "PYTHONHASHSEED")
         environment = {name: value for name in names if (value := getattr(how, name))}
@@ -91,14 +94,9 @@ def make(finished_tiny: Project, tmp_path_factory: pytest.TempPathFactory) -> Ma
                 run(*arguments)
         else:
             run(*arguments)
-        return tables_and_images(project)
+        return project.digests()
 
     return make
-
-
-def tables_and_images(project: Project) -> dict[str, str]:
-    """Return the digests of all but the hidden records, which hold the times of the videos."""
-    return {path: digest for path, digest in project.digests().items() if "/." not in path}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +115,7 @@ def test_a_circumstance_changes_no_byte(
     run: str,
     circumstance: str,
 ) -> None:
-    expected = tables_and_images(finished_tiny)
+    expected = finished_tiny.digests()
     if together(run) != expected:
         assert make(**{circumstance: RUNS[run][circumstance]}) == expected
 
@@ -126,13 +124,13 @@ def test_a_circumstance_changes_no_byte(
 def test_circumstances_together_change_no_byte(
     finished_tiny: Project, together: Callable[[str], dict[str, str]], run: str
 ) -> None:
-    assert together(run) == tables_and_images(finished_tiny)
+    assert together(run) == finished_tiny.digests()
 
 
 def test_a_data_set_on_a_read_only_mount_gives_the_same_bytes(
     finished_tiny: Project, make: Make
 ) -> None:
-    assert make(mounted_read_only=True) == tables_and_images(finished_tiny)
+    assert make(mounted_read_only=True) == finished_tiny.digests()
 
 
 def test_tables_hold_no_date(finished_tiny: Project) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from cmedplan import inventory, plan, scan
 from cmedplan.errors import PlanError
-from cmedplan.inventory import Inventory, files_digest, record_path, write_record
+from cmedplan.inventory import Inventory, record_path, write_record
 from cmedplan.metadata import read_metadata
 from cmedplan.plan import digest_clips, list_subjects, make_plan, plan_subject
 from cmedplan.scan import VideoFile
@@ -212,12 +212,12 @@ def test_videos_that_are_those_of_the_record_are_not_read(
         return digest_file(path)
 
     monkeypatch.setattr(inventory, "digest_file", count)
-    assert files_digest(plan_subject(config, "S1"), root, table) == "as probed"
+    assert Inventory(plan_subject(config, "S1"), root, table).digest() == "as probed"
     assert not read
     os.utime(video(config, "Happy/S1/a.mp4"), ns=(1, 1))
-    assert files_digest(plan_subject(config, "S1"), root, table) == "as probed"
+    assert Inventory(plan_subject(config, "S1"), root, table).digest() == "as probed"
     assert read == {"a.mp4": 1}  # the one that was touched, once
-    assert files_digest(plan_subject(config, "S1"), root, table) == "as probed"
+    assert Inventory(plan_subject(config, "S1"), root, table).digest() == "as probed"
     assert read == {"a.mp4": 1}
 
 
@@ -242,7 +242,7 @@ def test_other_content_under_the_same_size_and_another_time_is_seen(
     write_record(clips, table, "as probed", {})
     os.utime(video(config, "Happy/S1/a.mp4"), ns=(1, 1))
     clips = plan_subject(config, "S1")
-    assert files_digest(clips, root, table) == digest_clips(clips, files=True)
+    assert Inventory(clips, root, table).digest() == digest_clips(clips, files=True)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40, 230, -40, -2])
@@ -254,7 +254,7 @@ def test_a_record_that_is_cut_short_is_not_believed_beyond_what_it_says(
     record_path(table).write_bytes(whole[:cut])
     os.utime(video(config, "Happy/S1/a.mp4"), ns=(1, 1))
     clips = plan_subject(config, "S1")
-    assert files_digest(clips, root, table) == digest_clips(clips, files=True)
+    assert Inventory(clips, root, table).digest() == digest_clips(clips, files=True)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "null\nnull", "{}\n{}", "1\n2\n3", "\0"])
@@ -264,7 +264,7 @@ def test_a_record_that_is_none_is_as_good_as_no_record(
     root, table = probed
     record_path(table).write_text(content)
     clips = plan_subject(config, "S1")
-    assert files_digest(clips, root, table) == digest_clips(clips, files=True)
+    assert Inventory(clips, root, table).digest() == digest_clips(clips, files=True)
 
 
 def test_the_record_that_names_another_video_is_not_believed(
@@ -275,7 +275,7 @@ def test_the_record_that_names_another_video_is_not_believed(
     assert state["digest"] == "as probed"
     video(config, "Sad/S1/b.mp4").rename(video(config, "Sad/S1/B.mp4"))
     clips = plan_subject(config, "S1")
-    assert files_digest(clips, root, table) == digest_clips(clips, files=True)
+    assert Inventory(clips, root, table).digest() == digest_clips(clips, files=True)
 
 
 # --- the maker of large data sets ------------------------------------------------------------

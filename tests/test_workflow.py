@@ -21,6 +21,7 @@ from cmedplan.digests import digest_file
 from cmedplan.stages import SPLITS
 from cmedprep import schemas
 from tests.conftest import REPOSITORY, Project
+from tests.test_plan import lay_out
 
 METADATA = "video_emotion_metadata.csv"
 BOTH = ("Subject_01", "Subject_02")
@@ -337,6 +338,18 @@ def test_workflow_is_usable_as_a_module(
     # The trigger `code`, which our profile leaves out, fails on scripts from git.
     project.succeed("--rerun-triggers", "mtime", "params", "input")
     assert project.digests() == finished_tiny.digests()
+    if where == "local":  # Snakemake runs no hooks of a module
+        other = fresh.folder / "other"
+        lay_out(other, ["Happy/Subject_01/a.mp4"], [("Subject_01", "a.mp4", "Happy", "1")])
+        project.config["dataset"]["root"] = str(other)
+        run = project.fail("--rerun-triggers", "mtime", "params", "input")
+        assert "results of another data set" in run.output
+        assert all(place.startswith("videos/") for place in lost(finished_tiny, project))
+
+
+def lost(before: Project, after: Project) -> set[str]:
+    """Return the results that are no more as they were."""
+    return {place for place, _ in before.digests().items() - after.digests().items()}
 
 
 def test_workflow_folder_has_the_same_default_target(tiny: Project) -> None:

@@ -86,14 +86,6 @@ class Inventory:
         return str(record["digest"])
 
 
-def files_digest(clips: Iterable[PlannedClip], root: Path, table: Path) -> str:
-    """Return a digest that changes when, and only when, a video of some clips has changed.
-
-    Parameters are those of `Inventory`, which says more.
-    """
-    return Inventory(clips, root, table).digest()
-
-
 def unchanged_videos(
     clips: Iterable[PlannedClip], table: Path, digest: str
 ) -> dict[str, tuple[int, str]]:

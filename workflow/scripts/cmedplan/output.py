@@ -85,27 +85,68 @@ def check_owner(output: Path, root: Path, subjects: Mapping[str, bool]) -> None:
     common = subjects.keys() & set(there)
     if not common:
         why = "none of whom is in it"
-    elif owner.get("root", _place(root)) != _place(root) and not any(map(subjects.get, common)):
+    elif not _is_of(owner, root) and not any(map(subjects.get, common)):
         why = f"made from another folder than {root}, and from other videos"
     else:
         return
-    raise PlanError(
-        f"config key `output`: {output}",
-        expected="an empty folder, or one with results of this data set",
-        found=f"results of {', '.join(there[:3])}{' …' * (len(there) > 3)}, {why}; results of "
-        "subjects that a data set no longer has are removed",
-        remedy="correct `dataset.root`, set `output` to another folder, or remove this one",
-    )
+    raise _foreign(output, f"{', '.join(there[:3])}{' …' * (len(there) > 3)}, {why}")
+
+
+def check_claim(output: Path, root: Path, probed: bool) -> None:
+    """Do in a job what can be done there of `check_owner`: a module's run has no other check.
+
+    Parameters
+    ----------
+    output, root : Path
+        As there.
+    probed : bool
+        Whether the job's subject has the videos that were last probed.
+
+    Raises
+    ------
+    PlanError
+        A data set elsewhere has claimed the folder, and the subject's videos are others.
+    """
+    owner = _read_owner(output)
+    if not (probed or owner.get("demo") or _is_of(owner, root)):
+        raise _foreign(output, f"another data set than that in {root}")
 
 
 def claim_output(output: Path, root: Path) -> None:
     """Leave word of whose results these are, for `check_owner`."""
+    owner = _read_owner(output)
+    if owner and _is_of(owner, root):
+        return
     path = output / _OWNER
     path.parent.mkdir(parents=True, exist_ok=True)
-    owner = {"root": _place(root), "demo": (root / DEMO_MARK).is_file()}
-    if owner != _read_owner(output):
-        with suppress(FileNotFoundError):  # another batch, started with this one, was faster
-            write_whole(path, json.dumps(owner) + "\n")
+    owner = {
+        "root": _place(root),
+        "inode": root.stat().st_ino if root.is_dir() else None,
+        "demo": (root / DEMO_MARK).is_file(),
+    }
+    with suppress(FileNotFoundError):  # another job, at the same, was faster
+        write_whole(path, json.dumps(owner) + "\n")
+
+
+def _foreign(output: Path, whose: str) -> PlanError:
+    return PlanError(
+        f"config key `output`: {output}",
+        expected="an empty folder, or one with results of this data set",
+        found=f"results of {whose}; results of subjects that a data set no longer has are removed",
+        remedy="correct `dataset.root`, set `output` to another folder, or remove this one; if it "
+        f"is the same data set, remove {output / _OWNER}",
+    )
+
+
+def _is_of(owner: Mapping[str, Any], root: Path) -> bool:
+    """Tell whether a data set has claimed a folder, or nobody has.
+
+    Machines of a cluster may know a folder by several paths, and not every disk keeps a folder's
+    number: one of the two will do.
+    """
+    if owner.get("root", _place(root)) == _place(root):
+        return True
+    return root.is_dir() and root.stat().st_ino == owner.get("inode")
 
 
 def _read_owner(output: Path) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def known_videos(
     table : Path
         The table that is to be made.
     digest : str
-        The digest of the videos as they are now; see `inventory.files_digest`.
+        The digest of the videos as they are now; see `inventory.Inventory`.
     provenance : mapping
         What the table will say of its making.
 
