@@ -19,6 +19,7 @@ from cmedplan.output import (
     check_owner,
     check_writable,
     claim_output,
+    is_forgotten,
 )
 from tests.conftest import REPOSITORY
 
@@ -179,6 +180,19 @@ def test_an_output_folder_that_can_be_made_is_accepted(tmp_path: Path) -> None:
     check_folder(tmp_path / "a" / "b")
     check_writable(tmp_path / "a" / "b")
     assert not (tmp_path / "a").exists()
+
+
+def test_results_without_snakemakes_records_are_known_for_such(tmp_path: Path) -> None:
+    results, records = tmp_path / "results", tmp_path / ".snakemake" / "metadata"
+    assert not is_forgotten(results, records)
+    (results / "manifests").mkdir(parents=True)
+    assert not is_forgotten(results, records)
+    (results / "manifests" / "Subject_01.parquet").touch()
+    assert is_forgotten(results, records)
+    records.mkdir(parents=True)
+    assert is_forgotten(results, records)
+    (records / "cmVzdWx0cw==").touch()
+    assert not is_forgotten(results, records)
 
 
 def test_results_of_another_data_set_are_not_taken_for_former_subjects(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ from cmedplan.digests import digest_file
 from cmedplan.errors import PlanError
 from cmedplan.fingerprint import code_fingerprint
 from cmedplan.locks import begin_run, check_run, hold_folder, hold_output, sign_output
-from cmedplan.output import check_folder, check_owner, check_writable, claim_output
+from cmedplan.output import check_folder, check_owner, check_writable, claim_output, is_forgotten
 from cmedplan.stages import SPLITS, stage_chain, stage_parameters, stage_parts, stage_recipes
 from cmedplan.survey import Survey
 
@@ -129,6 +129,15 @@ def reference_digest(wildcards):
 # Held until this process ends; the jobs that parse this file again have no part in it.
 if workflow.is_main_process and hold_folder(Path(".snakemake"), OUTPUT):
     print("An earlier run was killed: its lock is cleared.", file=sys.stderr)
+
+
+if workflow.is_main_process and is_forgotten(Path(OUTPUT), Path(".snakemake", "metadata")):
+    print(
+        f"Snakemake has no record here of how `{OUTPUT}` was made: its folder .snakemake is gone, or "
+        "the run starts in another folder. What has changed since is not noticed; with --forceall "
+        "everything is made anew.",
+        file=sys.stderr,
+    )
 
 
 # Only here is it certain that something will be written.

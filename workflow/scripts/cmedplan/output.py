@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,26 @@ def check_writable(output: Path) -> None:
                 found=f"no right to write to {folder.absolute()}, or a disk that is only read",
                 remedy="give yourself the right, or set `output` to another folder",
             )
+
+
+def is_forgotten(output: Path, records: Path) -> bool:
+    """Tell whether there are results of which Snakemake does not know how they were made.
+
+    It takes them as they are, whatever has changed since.
+
+    Parameters
+    ----------
+    output : Path
+        The folder of all results.
+    records : Path
+        Where Snakemake keeps what it knows, `.snakemake/metadata` in the working directory.
+    """
+    made = any(path.suffix == ".parquet" for path in _listed(output / "manifests"))
+    return made and not any(_listed(records))
+
+
+def _listed(folder: Path) -> Iterator[Path]:
+    return folder.iterdir() if folder.is_dir() else iter(())
 
 
 def check_owner(output: Path, root: Path, subjects: Mapping[str, bool]) -> None:
