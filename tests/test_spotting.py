@@ -61,6 +61,16 @@ def test_the_apex_of_every_emotion_is_found_within_a_frame(
     assert spotted.snr > 8
 
 
+def test_too_few_frames_say_where_and_not_how_surely(
+    smile: tuple[list[np.ndarray], np.ndarray],
+) -> None:
+    images, landmarks = smile
+    few = spot((images[:14:2], landmarks[:14:2]))
+    assert few.apex is not None
+    assert np.isnan(few.snr)
+    assert not np.isnan(spot((images[:16:2], landmarks[:16:2])).snr)
+
+
 def test_the_curve_follows_the_expression_and_begins_at_onset(smiling: Spotted) -> None:
     truth = maker.Expression("Happy", 1.0, APEX).time_course(N)
     assert np.corrcoef(smiling.motion_px, truth)[0, 1] > 0.98

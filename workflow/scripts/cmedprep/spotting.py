@@ -31,7 +31,7 @@ _DEPTH_ERROR, _OUTWARD = 0.05, 0.7  # in inter-ocular distances; less where both
 # Rounds of the robust fit; misfit of an outlier, per median misfit, which is at least the third.
 _ROUNDS, _OUTLIER, _LEAST_MISFIT = 3, 6.0, 0.02
 _LEAST_SEEN = 0.25
-_LEAST_FRAMES, _SHAPE_FRAMES = 3, 200
+_LEAST_FRAMES, _LEAST_JUDGED, _SHAPE_FRAMES = 3, 8, 200
 # Standard deviation of the smoothing, frames.
 _SMOOTH_PER_CLIP, _LEAST_SMOOTH, _MOST_SMOOTH = 1 / 14, 0.8, 5.0
 
@@ -54,7 +54,7 @@ class Spotted:
     snr : float
         How far the motion stands out of the clip's own noise and drift, in standard deviations:
         the square root of twice the logarithm of how much likelier the clip is with it. NaN
-        without an apex.
+        without an apex, and for fewer than 8 frames, whose noise cannot be told from the motion.
     """
 
     motion_px: np.ndarray
@@ -312,10 +312,12 @@ def _read_off(pulse: Pulse, known: np.ndarray, followed: Followed, template: Tem
     motion_px[known] = (pulse.measured - smooth[0]) * px
     smooth_px[known] = (believed - believed[0]) * px
     apex = int(np.flatnonzero(known)[believed.argmax()])
+    snr = float(np.sqrt(2.0 * max(pulse.evidence, 0.0)))
     return Spotted(
         motion_px=motion_px,
         smooth_px=smooth_px,
         apex=apex,
         peak_px=float(smooth_px[apex]),
-        snr=float(np.sqrt(2.0 * max(pulse.evidence, 0.0))),
+        # A pulse in few frames leaves next to nothing over to tell their noise by.
+        snr=snr if known.sum() >= _LEAST_JUDGED else float("nan"),
     )
