@@ -149,8 +149,8 @@ MODULES = {
         cmedplan/inventory.py cmedplan/metadata.py cmedplan/names.py cmedplan/plan.py
         cmedplan/scan.py cmedprep/containers.py cmedprep/decoding.py cmedplan/digests.py
         cmedprep/job.py cmedprep/known_videos.py
-        cmedprep/ledger.py cmedprep/probe_worker.py cmedprep/probing.py cmedprep/provenance.py
-        cmedprep/tables.py
+        cmedprep/ledger.py cmedprep/packets.py cmedprep/probe_worker.py cmedprep/probing.py
+        cmedprep/provenance.py cmedprep/tables.py
         """,
     LEDGER: "index_subject.py",
     ("index_clips", "report_dataset"): "index_clips.py cmedprep/gathering.py",

@@ -15,6 +15,7 @@ import av
 from av.sidedata.sidedata import SideDataContainer
 
 from cmedprep.containers import find_ending
+from cmedprep.packets import Account
 
 
 class VideoError(Exception):
@@ -84,10 +85,26 @@ _ONE_THREAD = ("vp7", "vp8")
 """Codecs whose decoders find other faults in damaged data when they have several threads."""
 
 
-def decode(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> Iterator[Picture]:
+def decode(
+    path: Path,
+    threads: int = 1,
+    bounds: Bounds = NO_BOUNDS,
+    remarks: list[str] | None = None,
+) -> Iterator[Picture]:
     """Yield every frame of a video. All have the same size and orientation.
 
     Frames that an edit list hides are left out, as players do.
+
+    Parameters
+    ----------
+    path : Path
+        The video file.
+    threads : int
+        Threads of the decoder.
+    bounds : Bounds
+        The largest video that is decoded.
+    remarks : list of str, optional
+        Gets what is unusual and harmless, once the last frame has been yielded.
 
     Raises
     ------
@@ -103,18 +120,19 @@ def decode(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> Iterator
         stream.codec_context.thread_count = 1 if codec in _ONE_THREAD else threads
         promised = _promised_frames(container, stream)
         step = 1 / _nominal_rate(stream)
-        packets = frames = 0
+        account, frames = Account(codec), 0
         next_time = 0.0
         first = None
         try:
             for packet in container.demux(stream):
-                packets += packet.size > 0
+                account.add_packet(packet)
                 if packet.is_corrupt:  # its data ends too early, or some before it is lost
                     reason = f"the data breaks after {frames} frames: what follows is incomplete"
                     raise VideoError("truncated_video", reason)
                 for frame in packet.decode():
                     if frame.is_corrupt:  # the decoder has filled it with a guess
                         raise VideoError("truncated_video", f"frame {frames} is damaged")
+                    account.add_picture(frame)
                     _check_count(frames + 1, bounds)
                     _check_size(frame.width, frame.height, bounds)
                     timed = frame.time is not None
@@ -133,12 +151,28 @@ def decode(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> Iterator
         except (av.FFmpegError, ValueError) as error:
             reason = f"the data breaks after {frames} frames: {_words(error)}"
             raise _broken(frames, reason) from error
-    if packets < promised:
-        raise _broken(frames, f"the header promises {promised} frames, the file holds {packets}")
+    if account.stored < promised:
+        found = f"the file holds {account.stored}"
+        raise _broken(frames, f"the header promises {promised} frames, {found}")
     if not frames:
         raise VideoError("unreadable_video", "the video stream holds no frame")
-    if missing := find_ending(path).missing:
-        raise _broken(frames, f"the end of the file is missing ({missing}); {frames} frames decode")
+    ending = find_ending(path)
+    if ending.missing:
+        reason = f"the end of the file is missing ({ending.missing}); {frames} frames decode"
+        raise _broken(frames, reason)
+    if account.lost:
+        reason = f"{account.lost} of {account.total} pictures cannot be decoded"
+        raise _broken(frames, reason)
+    if remarks is not None:
+        if account.cut_off:
+            remarks.append(
+                f"{account.cut_off} pictures that belong before the first refer to what is not "
+                "in the file and are left out"
+            )
+        if ending.silent:
+            remarks.append(
+                "nothing in the file says where it ends, so a cut between two frames would not show"
+            )
 
 
 def probe_video(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> VideoFacts:
@@ -152,10 +186,11 @@ def probe_video(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> Vid
     with _open(path) as container:
         stream = _video_stream(container)
         rate, codec = _nominal_rate(stream), stream.codec_context.codec.canonical_name
+    remarks: list[str] = []
     n_frames = untimed = disordered = 0
     earliest, latest, before = math.inf, -math.inf, -math.inf
     width = height = rotation = 0
-    for picture in decode(path, threads, bounds):
+    for picture in decode(path, threads, bounds, remarks):
         n_frames += 1
         untimed += not picture.timed
         disordered += picture.time <= before
@@ -175,17 +210,15 @@ def probe_video(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> Vid
         fps=round(fps, 6),
         n_frames=n_frames,
         duration_s=round(span + 1 / fps, 6),
-        remark="; ".join(_remarks(path, untimed, disordered, rate)),
+        remark="; ".join([*_remarks(untimed, disordered, rate), *remarks]),
     )
 
 
-def _remarks(path: Path, untimed: int, disordered: int, rate: float) -> Iterator[str]:
+def _remarks(untimed: int, disordered: int, rate: float) -> Iterator[str]:
     if untimed:
         yield f"{untimed} frames without a timestamp are timed by a rate of {rate:g} per second"
     if disordered:
         yield f"the timestamps of {disordered} frames do not come after those before them"
-    if find_ending(path).silent:
-        yield "nothing in the file says where it ends, so a cut between two frames would not show"
 
 
 def _open(path: Path) -> Any:

@@ -1,0 +1,190 @@
+"""Pictures that are stored and do not come out are noticed, and intact files raise no alarm."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from cmedprep.decoding import VideoError, VideoFacts
+from cmedprep.packets import Account
+from cmedprep.probing import Limits, Prober
+from cmedprep.video import read_frames
+from tests.makers.make_videos import Kind, number_of, pictures, write_video
+
+N_FRAMES = 24
+av.logging.set_level(None)
+
+H264 = Kind("clip.mp4", "libx264", options={"g": "8", "bf": "2", "sc_threshold": "0"})
+OPEN = {"x264-params": "open-gop=1:scenecut=0:keyint=8:min-keyint=8:bframes=2"}
+QUIET_265 = "log-level=none:keyint=8:min-keyint=8:bframes=3:open-gop=1"
+
+
+@pytest.fixture(scope="module")
+def prober() -> Iterator[Prober]:
+    with Prober(Limits()) as prober:
+        yield prober
+
+
+def write(folder: Path, kind: Kind) -> Path:
+    if not kind.can_be_written:
+        pytest.skip(f"this build of PyAV has no encoder {kind.codec}")
+    return write_video(folder / kind.name, pictures(N_FRAMES), kind)
+
+
+def remux(path: Path, change: Callable[[int, bytes], bytes | None]) -> Path:
+    """Write a video anew beside itself; `change` gives each packet's content, or None for none."""
+    target = path.with_name(f"changed_{path.name}")
+    with av.open(str(path)) as source, av.open(str(target), "w") as file:
+        stream = source.streams.video[0]
+        copy = file.add_stream_from_template(stream)
+        packets = [packet for packet in source.demux(stream) if packet.size]
+        for number, packet in enumerate(packets):
+            content = change(number, bytes(packet))
+            if content is None:
+                continue
+            fresh = av.Packet(content)
+            fresh.pts, fresh.dts, fresh.time_base = packet.pts, packet.dts, packet.time_base
+            fresh.is_keyframe, fresh.stream = packet.is_keyframe, copy
+            file.mux(fresh)
+    return target
+
+
+def without(*numbers: int) -> Callable[[int, bytes], bytes | None]:
+    return lambda number, content: None if number in numbers else content
+
+
+def zeroed(*numbers: int) -> Callable[[int, bytes], bytes]:
+    return lambda number, content: bytes(len(content)) if number in numbers else content
+
+
+def facts(prober: Prober, path: Path) -> VideoFacts:
+    """Return what the ledger says of a good video, which reads alike."""
+    found = prober.probe(path)
+    assert len(list(read_frames(path))) == found.n_frames
+    return found
+
+
+def refusal(prober: Prober, path: Path) -> str:
+    with pytest.raises(VideoError) as error:
+        prober.probe(path)
+    assert error.value.status == "truncated_video"
+    return str(error.value)
+
+
+# --- pictures that do not come out -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts", "clip.mov"])
+def test_what_follows_a_lost_key_frame_is_missed(tmp_path: Path, prober: Prober, name: str) -> None:
+    path = write(tmp_path, Kind(name, H264.codec, options=H264.options))
+    reason = refusal(prober, remux(path, without(0, 1, 2)))
+    assert reason == "5 of 21 pictures cannot be decoded"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Kind("clip.mp4", "libx265", options={"x265-params": "log-level=none"}),
+        Kind("clip.mkv", "libx265", options={"x265-params": "log-level=none"}),
+    ],
+    ids=["HEVC in MP4", "HEVC in Matroska"],
+)
+def test_a_packet_of_zeros_is_missed(tmp_path: Path, prober: Prober, kind: Kind) -> None:
+    refusal(prober, remux(write(tmp_path, kind), zeroed(N_FRAMES - 1)))
+
+
+# --- packets without a picture ---------------------------------------------------------------
+
+
+def test_pictures_of_vp8_that_are_never_shown_are_not_missed(
+    tmp_path: Path, prober: Prober
+) -> None:
+    def hide(number: int, content: bytes) -> bytes:
+        """Clear the bit of `show_frame`, as of the reference pictures that encoders add."""
+        return bytes([content[0] & ~0x10]) + content[1:] if number in (3, 9) else content
+
+    kind = Kind("clip.webm", "libvpx", options={"cpu-used": "8"})
+    assert facts(prober, remux(write(tmp_path, kind), hide)).n_frames == N_FRAMES - 2
+
+
+STAYS = b"\0\0\1\xb6\x50\x40\x7f"
+"""A picture of MPEG-4 that says that the one before stays: its `vop_coded` is 0."""
+
+
+def test_a_picture_that_stays_is_not_missed(tmp_path: Path, prober: Prober) -> None:
+    path = write(tmp_path, Kind("clip.avi", "mpeg4", options={"bf": "0"}))
+    path = remux(path, lambda number, content: STAYS if number == 11 else content)
+    assert facts(prober, path).n_frames == N_FRAMES - 1
+
+
+def test_two_pictures_in_one_packet_are_both_there(tmp_path: Path, prober: Prober) -> None:
+    # As DivX packs them: [I] [P B] [B] [one that stays] …; its name in the stream says so.
+    path = write(tmp_path, Kind("clip.avi", "mpeg4", options={"bf": "2", "b_strategy": "0"}))
+    with av.open(str(path)) as source:
+        stored = [bytes(packet) for packet in source.demux(video=0) if packet.size]
+    packed: list[bytes] = []
+    for content in stored:
+        if content[content.index(b"\0\0\1\xb6") + 4] >> 6 == 2:  # a B picture
+            before = packed[-1]
+            packed[-1:] = [before + content, STAYS] if before != STAYS else [content, STAYS]
+        else:
+            packed.append(content)
+    path = remux(path, lambda number, _: packed[number])
+    path.write_bytes(re.sub(rb"Lavc[0-9.]{9}", b"DivX503b1393p", path.read_bytes()))
+    assert [number_of(frame.image) for frame in read_frames(path)] == list(range(N_FRAMES))
+    assert facts(prober, path).n_frames == N_FRAMES
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Kind("clip.ts", "libx264", options=OPEN),
+        Kind("clip.mkv", "libx264", options=OPEN),
+        Kind("clip.mkv", "libx265", options={"x265-params": QUIET_265}),
+        Kind("clip.mpg", "mpeg2video", options={"g": "8", "bf": "2"}),
+    ],
+    ids=["H.264 in TS", "H.264", "HEVC", "MPEG-2"],
+)
+def test_a_recording_that_was_cut_at_a_key_frame_begins_there(
+    tmp_path: Path, prober: Prober, kind: Kind
+) -> None:
+    # Pictures stored after the key frame and shown before it need what the cut took away.
+    path = write(tmp_path, kind)
+    with av.open(str(path)) as source:
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        keys = [number for number, packet in enumerate(packets) if packet.is_keyframe]
+        key = packets[keys[1]].pts
+        leading = sum(packet.pts < key for packet in packets[keys[1] :])
+    assert leading
+    path = remux(path, without(*range(keys[1])))
+    found = facts(prober, path)
+    assert found.n_frames == N_FRAMES - keys[1] - leading
+    assert f"{leading} pictures that belong before the first" in found.remark
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.ts"])
+def test_interlaced_pictures_are_not_missed(tmp_path: Path, prober: Prober, name: str) -> None:
+    kind = Kind(name, "libx264", options={"x264-params": "tff=1:interlaced=1"})
+    assert facts(prober, write(tmp_path, kind)).n_frames == N_FRAMES
+
+
+class Stored:
+    """A packet or a picture, as far as it is counted."""
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__ |= {"size": 9, "pts": 0, "is_discard": False, "is_keyframe": False} | values
+
+
+def test_each_field_may_have_a_packet() -> None:
+    account = Account("h264")
+    for number in range(2 * 6):
+        account.add_packet(Stored(pts=number, size=100))
+    for _ in range(6):
+        account.add_picture(Stored(interlaced_frame=True))
+    assert (account.lost, account.cut_off) == (0, 0)
+    for _ in range(3):
+        account.add_packet(Stored(pts=99, size=100))
+    assert account.lost == 3
