@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
+from cmedprep.containers import Ending, find_ending
 from cmedprep.decoding import VideoError, VideoFacts
 from cmedprep.packets import Account
 from cmedprep.probing import Limits, Prober
@@ -188,3 +190,63 @@ def test_each_field_may_have_a_packet() -> None:
     for _ in range(3):
         account.add_packet(Stored(pts=99, size=100))
     assert account.lost == 3
+
+
+# --- zeros in place of the rest --------------------------------------------------------------
+
+
+def noisy(n: int = N_FRAMES) -> list[np.ndarray]:
+    """Return pictures that do not compress to nothing."""
+    noise = np.random.default_rng(0).integers(0, 60, (120, 160, 3))
+    return [
+        np.clip(image * 0.75 + np.roll(noise, i, axis=1), 0, 255).astype(np.uint8)
+        for i, image in enumerate(pictures(n, 160, 120))
+    ]
+
+
+FILLED = {
+    "VP8": Kind("clip.webm", "libvpx", options={"cpu-used": "8"}),
+    "VP9": Kind("clip.webm", "libvpx-vp9", options={"cpu-used": "8"}),
+    "HEVC": Kind("clip.mkv", "libx265", options={"x265-params": "log-level=none"}),
+    "FFV1": Kind("clip.mkv", "ffv1"),
+    "MJPEG": Kind("clip.avi", "mjpeg", "yuvj420p"),
+    "AV1": Kind("clip.mp4", "libsvtav1", options={"preset": "12"}, muxer={"movflags": "faststart"}),
+    "WMV": Kind("clip.wmv", "wmv2"),
+}
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.8])
+@pytest.mark.parametrize("name", FILLED)
+def test_zeros_that_were_never_overwritten_are_missing_data(
+    tmp_path: Path, prober: Prober, name: str, share: float
+) -> None:
+    # As a download leaves a file that was given its full size at the start.
+    kind = FILLED[name]
+    if not kind.can_be_written:
+        pytest.skip(f"this build of PyAV has no encoder {kind.codec}")
+    path = write_video(tmp_path / kind.name, noisy(), kind)
+    data = path.read_bytes()
+    assert facts(prober, path).n_frames == N_FRAMES
+    begin = int(len(data) * share)
+    path.write_bytes(data[:begin] + bytes(len(data) - begin))
+    with pytest.raises(VideoError) as error:
+        prober.probe(path)
+    assert error.value.status in ("truncated_video", "unreadable_video")
+
+
+def test_what_is_between_the_pieces_of_a_matroska_file_is_no_gap(
+    tmp_path: Path, prober: Prober
+) -> None:
+    # Whole, with an element that nobody knows between two clusters.
+    path = write_video(
+        tmp_path / "clip.mkv", noisy(), Kind("clip.mkv", "ffv1", muxer={"cluster_time_limit": "99"})
+    )
+    data = path.read_bytes()
+    second = data.index(b"\x1f\x43\xb6\x75", data.index(b"\x1f\x43\xb6\x75") + 4)
+    segment = data.index(b"\x18\x53\x80\x67")
+    size = int.from_bytes(data[segment + 5 : segment + 12], "big")
+    unknown = b"\x42\x42\x84abcd"
+    head = data[: segment + 5] + (size + len(unknown)).to_bytes(7, "big")
+    path.write_bytes(head + data[segment + 12 : second] + unknown + data[second:])
+    assert find_ending(path) == Ending()
+    assert facts(prober, path).n_frames == N_FRAMES

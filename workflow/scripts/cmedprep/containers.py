@@ -5,6 +5,9 @@ kinds of file say how much belongs to them, in the size of a box, chunk or segme
 mark at the end; here this is held against what is there. Nothing is decoded, and of the file
 only such sizes are read.
 
+Inside what belongs to the video, zeros where the head of a piece should be are missing data, too:
+a download that was broken off may have its full size, and so may a file on a failing disk.
+
 Some kinds do not say it: MPEG program and transport streams, raw streams, and Matroska or
 fragmented MP4 as they are written while a camera runs. They are told when they end inside a
 piece of data. Where they end between two, nothing is missing that anybody could know of, and
@@ -126,16 +129,19 @@ def _is_matroska(start: bytes) -> bool:
 
 
 def _ending_of_matroska(reader: _Reader) -> Ending:
-    place, silent = 0, False
+    place, silent, segment_end = 0, False, 0
     while place < reader.size:
+        inside = place < segment_end
         try:
             name, after = _element_number(reader, place, keep_marker=True)
-            if name not in _ELEMENTS:
+            if name not in _ELEMENTS and not inside:
                 break
             length, content = _element_number(reader, after, keep_marker=False)
         except EOFError:
             return Ending("the file ends inside the head of an element")
         except ValueError:
+            if inside:
+                return Ending(f"there is no element at byte {place}, inside the segment")
             break
         unknown = length == (1 << 7 * (content - after)) - 1
         if unknown and name in (_SEGMENT, _CLUSTER):
@@ -143,6 +149,9 @@ def _ending_of_matroska(reader: _Reader) -> Ending:
         elif content + length > reader.size:
             whose = {_SEGMENT: "the segment", _CLUSTER: "the cluster"}.get(name, "the last block")
             return Ending(reader.lacks(whose, content + length))
+        elif name in (_SEGMENT, _CLUSTER):
+            place = content
+            segment_end = content + length if name == _SEGMENT else segment_end
         else:
             place = content + length
     return Ending(silent=silent)
@@ -177,12 +186,27 @@ def _ending_of_avi(reader: _Reader) -> Ending:
             if length in (0, 0xFFFFFFFF):  # never filled in: the recording was not finished
                 return SILENT
             frames = True
-            if missing := reader.lacks("the list of frames", place + 8 + length):
+            if missing := _gap_in_movi(reader, place + 12, place + 8 + length):
                 return Ending(missing)
         if name not in (b"LIST", b"JUNK", b"idx1", b"ISFT", b"INFO"):
             break
         place += 8 + length + length % 2
     return Ending(silent=not frames)
+
+
+def _gap_in_movi(reader: _Reader, place: int, end: int) -> str:
+    """Return in words what is missing of a list of frames."""
+    if missing := reader.lacks("the list of frames", end):
+        return missing
+    while place + 8 <= end:
+        name, length = reader.exactly(place, 4), reader.little(place + 4, 4)
+        if name == b"LIST":  # frames in groups
+            place += 12
+            continue
+        if name == bytes(4):
+            return f"there is no frame at byte {place}, inside the list of frames"
+        place += 8 + length + length % 2
+    return ""
 
 
 # --- GIF -------------------------------------------------------------------------------------
@@ -258,6 +282,7 @@ def _stated_size(script: bytes) -> int:
 # --- WMV, ASF --------------------------------------------------------------------------------
 
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 
 
@@ -275,7 +300,20 @@ def _ending_of_asf(reader: _Reader) -> Ending:
         return Ending("the frames are missing")
     if length < 50:  # never filled in
         return SILENT
-    return Ending(reader.lacks("the data of the frames", place + length))
+    missing = reader.lacks("the data of the frames", place + length)
+    return Ending(missing or _gap_in_asf(reader, place + 50, place + length))
+
+
+def _gap_in_asf(reader: _Reader, first: int, end: int) -> str:
+    """Return in words which packet is missing; the header has the size of them all."""
+    properties = reader.up_to(0, first).find(_ASF_PROPERTIES)
+    if properties < 0:
+        return ""
+    length = reader.little(properties + 92, 4)
+    for place in range(first, end - 7, length or end):
+        if reader.exactly(place, 8) == bytes(8):
+            return f"there is no packet at byte {place}, inside the data of the frames"
+    return ""
 
 
 # --- Ogg (RFC 3533) --------------------------------------------------------------------------
