@@ -250,3 +250,36 @@ def test_what_is_between_the_pieces_of_a_matroska_file_is_no_gap(
     path.write_bytes(head + data[segment + 12 : second] + unknown + data[second:])
     assert find_ending(path) == Ending()
     assert facts(prober, path).n_frames == N_FRAMES
+
+
+# --- what the decoder gets over --------------------------------------------------------------
+
+DAMAGED = {
+    "FFV1": Kind("clip.mkv", "ffv1", options={"slicecrc": "1", "level": "3"}),
+    "MJPEG": Kind("clip.avi", "mjpeg", "yuvj420p"),
+    "MPEG-2": Kind("clip.mpg", "mpeg2video"),
+    "MPEG-4": Kind("clip.avi", "mpeg4"),
+}
+
+
+@pytest.mark.parametrize("number", [1, 9, N_FRAMES - 1])
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_picture_that_the_decoder_mends_is_no_good_picture(
+    tmp_path: Path, prober: Prober, name: str, number: int
+) -> None:
+    path = write_video(tmp_path / DAMAGED[name].name, noisy(), DAMAGED[name])
+    assert facts(prober, path).remark.count("reports") == 0
+
+    def spoil(other: int, content: bytes) -> bytes:
+        middle = len(content) // 2
+        if other == number:
+            return content[:middle] + bytes(len(content) - middle)
+        return content
+
+    assert "the data breaks" in refusal(prober, remux(path, spoil))
+
+
+def test_errors_that_may_concern_no_picture_are_told(tmp_path: Path, prober: Prober) -> None:
+    # H.264 speaks of a gap where pictures are missing, and where an encoder has left them out.
+    path = write(tmp_path, H264)
+    assert "errors in" in facts(prober, remux(path, without(9, 10))).remark

@@ -83,6 +83,13 @@ _INDEXED = ("mov", "avi")
 """Formats whose index lists every frame before the first is read."""
 _ONE_THREAD = ("vp7", "vp8")
 """Codecs whose decoders find other faults in damaged data when they have several threads."""
+_STRICT = (
+    *("ffv1", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3"),
+    *("wmv1", "wmv2", "flv1", "h263", "hevc", "vp8", "vp9", "av1"),
+)
+"""Codecs whose decoders report an error only where a picture is damaged."""
+_HARMLESS = ("SEI", "APP fields")
+"""What errors speak of that concern no picture: remarks of an encoder, fields of a camera."""
 
 
 def decode(
@@ -93,7 +100,8 @@ def decode(
 ) -> Iterator[Picture]:
     """Yield every frame of a video. All have the same size and orientation.
 
-    Frames that an edit list hides are left out, as players do.
+    Frames that an edit list hides are left out, as players do. Where libav's log has a level, as
+    in the process that probes videos, the errors that a decoder logs and gets over count, too.
 
     Parameters
     ----------
@@ -120,7 +128,7 @@ def decode(
         stream.codec_context.thread_count = 1 if codec in _ONE_THREAD else threads
         promised = _promised_frames(container, stream)
         step = 1 / _nominal_rate(stream)
-        account, frames = Account(codec), 0
+        account, frames, complaints = Account(codec), 0, 0
         next_time = 0.0
         first = None
         try:
@@ -129,7 +137,14 @@ def decode(
                 if packet.is_corrupt:  # its data ends too early, or some before it is lost
                     reason = f"the data breaks after {frames} frames: what follows is incomplete"
                     raise VideoError("truncated_video", reason)
-                for frame in packet.decode():
+                before = _n_errors()
+                pictures = packet.decode()
+                error = "" if account.repeats(packet) else _error_since(before, stream)
+                if error and codec in _STRICT:
+                    reason = f"the data breaks after {frames} frames: {error}"
+                    raise VideoError("truncated_video", reason)
+                complaints += error != ""
+                for frame in pictures:
                     if frame.is_corrupt:  # the decoder has filled it with a guess
                         raise VideoError("truncated_video", f"frame {frames} is damaged")
                     account.add_picture(frame)
@@ -169,6 +184,8 @@ def decode(
                 f"{account.cut_off} pictures that belong before the first refer to what is not "
                 "in the file and are left out"
             )
+        if complaints:
+            remarks.append(f"the decoder reports errors in {complaints} places")
         if ending.silent:
             remarks.append(
                 "nothing in the file says where it ends, so a cut between two frames would not show"
@@ -260,6 +277,19 @@ def _promised_frames(container: Any, stream: Any) -> int:
     if container.format.name.split(",")[0] in _INDEXED:
         return sum(entry.size > 0 for entry in stream.index_entries)
     return int(stream.frames)
+
+
+def _n_errors() -> int:
+    """Return how many errors libav has logged; none where its log has no level."""
+    return av.logging.get_last_error()[0]
+
+
+def _error_since(before: int, stream: Any) -> str:
+    """Return what a stream's decoder has logged as an error; nothing, if it has not."""
+    count, last = av.logging.get_last_error()
+    if count == before or last is None or last[1] != stream.codec_context.codec.name:
+        return ""
+    return "" if any(word in last[2] for word in _HARMLESS) else str(last[2]).strip().lower()
 
 
 def _orientation(frame: av.VideoFrame) -> Orientation:

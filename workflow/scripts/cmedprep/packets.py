@@ -38,11 +38,15 @@ class Account:
         if packet.is_discard or (self._discardable and not memoryview(packet)[0] & 0x10):
             return  # RFC 6386, 9.1: the bit of `show_frame`
         self._packets += 1
-        self._excused += self._repeating and packet.size <= _REPEAT_BYTES
+        self._excused += self.repeats(packet)
         if self._key_time is None:
             self._key_time = packet.pts if packet.is_keyframe else None
         elif packet.pts is not None and packet.pts < self._key_time:
             self._leading += 1
+
+    def repeats(self, packet: Any) -> bool:
+        """Tell whether a packet may say no more than that the picture before stays."""
+        return self._repeating and 0 < packet.size <= _REPEAT_BYTES
 
     def add_picture(self, frame: Any) -> None:
         """Count a decoded picture."""
