@@ -133,17 +133,19 @@ def _ending_of_matroska(reader: _Reader) -> Ending:
     while place < reader.size:
         inside = place < segment_end
         try:
-            name, after = _element_number(reader, place, keep_marker=True)
+            head = reader.up_to(place, 16)  # a name has up to 8 bytes, and so has a length
+            name, after = _element_number(head, 0, keep_marker=True)
             if name not in _ELEMENTS and not inside:
                 break
-            length, content = _element_number(reader, after, keep_marker=False)
+            length, end = _element_number(head, after, keep_marker=False)
         except EOFError:
             return Ending("the file ends inside the head of an element")
         except ValueError:
             if inside:
                 return Ending(f"there is no element at byte {place}, inside the segment")
             break
-        unknown = length == (1 << 7 * (content - after)) - 1
+        content = place + end
+        unknown = length == (1 << 7 * (end - after)) - 1
         if unknown and name in (_SEGMENT, _CLUSTER):
             silent, place = True, content  # go on with what it holds
         elif content + length > reader.size:
@@ -157,13 +159,16 @@ def _ending_of_matroska(reader: _Reader) -> Ending:
     return Ending(silent=silent)
 
 
-def _element_number(reader: _Reader, place: int, keep_marker: bool) -> tuple[int, int]:
+def _element_number(head: bytes, place: int, keep_marker: bool) -> tuple[int, int]:
     """Return a number of variable length and the place after it."""
-    first = reader.big(place, 1)
-    length = 9 - first.bit_length()
+    if place >= len(head):
+        raise EOFError
+    length = 9 - head[place].bit_length()
     if length > 8:
         raise ValueError
-    number = reader.big(place, length)
+    if place + length > len(head):
+        raise EOFError
+    number = int.from_bytes(head[place : place + length], "big")
     return number if keep_marker else number - (1 << 7 * length), place + length
 
 
