@@ -8,6 +8,7 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class VideoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The largest video that is decoded: megapixels of a frame, and number of frames."""
+    """The largest video that is decoded: megapixels of a frame as shown, and number of frames."""
 
     megapixels: float = math.inf
     frames: float = math.inf
@@ -51,18 +52,20 @@ class Orientation:
 class Picture:
     """A decoded frame, as the decoder left it, and the time at which it is shown, in seconds.
 
-    `timed` is false where the file states no time, and the nominal rate has to do.
+    `timed` is false where the file states no time, and the nominal rate has to do. `size` is the
+    width and height that the frame has with square pixels, before it is brought upright.
     """
 
     time: float
     timed: bool
     frame: av.VideoFrame
+    size: tuple[int, int]
     orientation: Orientation
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """What decoding a video from end to end has shown; sizes are of the upright image.
+    """What decoding a video from end to end has shown; sizes are of the image as displayed.
 
     `remark` says what is unusual and harmless, and is empty otherwise.
     """
@@ -79,6 +82,12 @@ class VideoFacts:
 
 NO_BOUNDS = Bounds()
 UPRIGHT = Orientation()
+MOST_SIDE = 16_384
+"""The most pixels of a side: MediaPipe, which adds half of it, gives up beyond 32,767."""
+_MOST_ASPECT = 4
+"""Pixels that are said to be wider or higher than this by a factor are not believed to be."""
+_LEAST_ASPECT = 1.01
+"""Pixels nearer to a square than this are square: rounding, which is not worth resampling for."""
 _INDEXED = ("mov", "avi")
 """Formats whose index lists every frame before the first is read."""
 _ONE_THREAD = ("vp7", "vp8")
@@ -122,7 +131,9 @@ def decode(
     """
     with _open(path) as container:
         stream = _video_stream(container)
-        _check_size(stream.codec_context.width, stream.codec_context.height, bounds)
+        aspect = _pixel_aspect(stream)
+        coded = stream.codec_context
+        _check_size(square_size(coded.width, coded.height, aspect), bounds)
         _check_count(stream.frames, bounds)
         codec = stream.codec_context.codec.canonical_name
         stream.codec_context.thread_count = 1 if codec in _ONE_THREAD else threads
@@ -130,7 +141,7 @@ def decode(
         step = 1 / _nominal_rate(stream)
         account, frames, complaints = Account(codec), 0, 0
         next_time = 0.0
-        first = None
+        first: tuple[int, int, Orientation] | None = None
         try:
             for packet in container.demux(stream):
                 account.add_packet(packet)
@@ -149,17 +160,17 @@ def decode(
                         raise VideoError("truncated_video", f"frame {frames} is damaged")
                     account.add_picture(frame)
                     _check_count(frames + 1, bounds)
-                    _check_size(frame.width, frame.height, bounds)
-                    timed = frame.time is not None
-                    picture = Picture(
-                        frame.time if timed else next_time, timed, frame, _orientation(frame)
-                    )
-                    shape = (frame.width, frame.height, picture.orientation)
-                    first = first or shape
+                    shape = (frame.width, frame.height, _orientation(frame))
+                    if shape != first:
+                        size = square_size(*shape[:2], aspect)
+                        _check_size(size, bounds)
+                        first = first or shape
                     if shape != first:
                         raise _inconsistent(frames, first, shape)
-                    next_time = picture.time + step
-                    yield picture
+                    timed = frame.time is not None
+                    time = frame.time if timed else next_time
+                    next_time = time + step
+                    yield Picture(time, timed, frame, size, shape[2])
                     frames += 1
         except MemoryError:  # of PyAV, too; the caller knows how much there was
             raise
@@ -169,7 +180,7 @@ def decode(
     if account.stored < promised:
         found = f"the file holds {account.stored}"
         raise _broken(frames, f"the header promises {promised} frames, {found}")
-    if not frames:
+    if first is None:
         raise VideoError("unreadable_video", "the video stream holds no frame")
     ending = find_ending(path)
     if ending.missing:
@@ -179,6 +190,7 @@ def decode(
         reason = f"{account.lost} of {account.total} pictures cannot be decoded"
         raise _broken(frames, reason)
     if remarks is not None:
+        remarks += _remark_on_pixels(first[:2], aspect)
         if account.cut_off:
             remarks.append(
                 f"{account.cut_off} pictures that belong before the first refer to what is not "
@@ -213,7 +225,7 @@ def probe_video(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> Vid
         disordered += picture.time <= before
         before = picture.time
         earliest, latest = min(earliest, before), max(latest, before)
-        width, height = picture.frame.width, picture.frame.height
+        width, height = picture.size
         rotation = picture.orientation.rotation_deg
         if picture.orientation.transpose:
             width, height = height, width
@@ -292,6 +304,34 @@ def _error_since(before: int, stream: Any) -> str:
     return "" if any(word in last[2] for word in _HARMLESS) else str(last[2]).strip().lower()
 
 
+def square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """Return the size that an image has with square pixels; no side is less than before.
+
+    `aspect` is the width of a pixel over its height. What is not believed, and what is as good as
+    square, changes nothing.
+    """
+    if not _LEAST_ASPECT <= max(aspect, 1 / aspect) <= _MOST_ASPECT:
+        return width, height
+    if aspect > 1:
+        return round(width * aspect), height
+    return width, round(height / aspect)
+
+
+def _pixel_aspect(stream: Any) -> Fraction:
+    """Return the width of a pixel over its height; 1 where the file does not say it."""
+    aspect = stream.sample_aspect_ratio
+    return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
+
+
+def _remark_on_pixels(stored: tuple[int, int], aspect: Fraction) -> Iterator[str]:
+    shape = f"{aspect.numerator}:{aspect.denominator}"
+    if (size := square_size(*stored, aspect)) != stored:
+        were = f"{stored[0]} x {stored[1]} pixels of {shape}"
+        yield f"{were} are resampled to {size[0]} x {size[1]} square ones"
+    elif not 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT:
+        yield f"pixels are said to have a shape of {shape} and are taken for square"
+
+
 def _orientation(frame: av.VideoFrame) -> Orientation:
     """Read a frame's display matrix, in quarter turns.
 
@@ -313,10 +353,14 @@ def _orientation(frame: av.VideoFrame) -> Orientation:
     return Orientation(transpose, d < 0, a < 0, rotation)
 
 
-def _check_size(width: int, height: int, bounds: Bounds) -> None:
-    if width * height > bounds.megapixels * 1e6:
-        reason = f"frames of {width} x {height}: more than the {bounds.megapixels:g} megapixels"
+def _check_size(size: tuple[int, int], bounds: Bounds) -> None:
+    frames = f"frames of {size[0]} x {size[1]}"
+    if size[0] * size[1] > bounds.megapixels * 1e6:
+        reason = f"{frames}: more than the {bounds.megapixels:g} megapixels"
         raise VideoError("over_limit", f"{reason} of the config's `limits.megapixels`")
+    if max(size) > MOST_SIDE:
+        reason = f"{frames}: a side is longer than {MOST_SIDE} pixels, which no detector takes"
+        raise VideoError("over_limit", reason)
 
 
 def _check_count(frames: int, bounds: Bounds) -> None:

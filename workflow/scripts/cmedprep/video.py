@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
@@ -28,7 +29,8 @@ def read_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
 
     Frames are counted as they are decoded: container headers are not trusted. Frames that
     an edit list hides are left out, as players do. Transparency is dropped, and what is not
-    8 bits of RGB is converted to it.
+    8 bits of RGB is converted to it. Pixels that are not square are made so, by a cubic
+    interpolation that widens or heightens the image and never shrinks it.
 
     Parameters
     ----------
@@ -43,9 +45,12 @@ def read_frames(path: Path, threads: int = 1) -> Iterator[Frame]:
         As for `decoding.decode`: the file is not a video, or not all of one.
     """
     reformatter = VideoReformatter()  # one for all frames: setting it up takes as long as using it
+    image: np.ndarray
     for index, picture in enumerate(decode(path, threads)):
         # By itself it starts a thread for each core, which takes longer than the work.
         image = reformatter.reformat(picture.frame, format="rgb24", threads=threads).to_ndarray()
+        if picture.size != image.shape[1::-1]:
+            image = cv2.resize(image, picture.size, interpolation=cv2.INTER_CUBIC)
         upright = turn_upright(image, picture.orientation)
         yield Frame(index, picture.time, np.ascontiguousarray(upright))
 
