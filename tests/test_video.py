@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -262,6 +263,47 @@ def test_what_is_no_video_is_unreadable(
     status, message = refusal(path)
     assert status == "unreadable_video"
     assert reason in message
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff", ".ppm"])
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.avi", "clip"])
+def test_a_still_image_is_no_video(tmp_path: Path, suffix: str, name: str) -> None:
+    _, encoded = cv2.imencode(suffix, pictures(1)[0])
+    (tmp_path / name).write_bytes(encoded.tobytes())
+    status, message = refusal(tmp_path / name)
+    assert status == "unreadable_video"
+    assert "not a video" in message
+
+
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n"
+SESSION = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nm=video 55555 RTP/AVP 96\r\n"
+
+
+@pytest.mark.parametrize("content", ["ffconcat version 1.0\nfile other.mp4\n", PLAYLIST, SESSION])
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.m3u8"])
+def test_a_list_does_not_pass_for_the_video_that_it_names(
+    tmp_path: Path, content: str, name: str
+) -> None:
+    encode(tmp_path / "other.mp4", pictures())
+    (tmp_path / name).write_text(content)
+    status, message = refusal(tmp_path / name)
+    assert status == "unreadable_video"
+    assert "not a video" in message
+
+
+@pytest.mark.parametrize("kind", [("clip.gif", "gif", "rgb8"), ("clip.apng", "apng", "rgb24")])
+def test_moving_images_are_videos(tmp_path: Path, kind: tuple[str, str, str]) -> None:
+    assert probe_video(encode(tmp_path / kind[0], pictures(), *kind[1:])).n_frames == N_FRAMES
+
+
+def test_a_colon_in_a_relative_path_is_no_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "study:v2").mkdir()
+    encode(tmp_path / "study:v2" / "clip.mp4", pictures())
+    monkeypatch.chdir(tmp_path)
+    path = Path("study:v2/clip.mp4")
+    assert probe_video(path).n_frames == len(list(read_frames(path))) == N_FRAMES
 
 
 def test_sound_alone_is_unreadable(tmp_path: Path) -> None:

@@ -82,6 +82,18 @@ class VideoFacts:
 
 NO_BOUNDS = Bounds()
 UPRIGHT = Orientation()
+_NO_VIDEOS = (
+    *("concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "smoothstreaming", "hds"),
+    *("webm_dash_manifest", "lavfi", "image2", "image2pipe", "ico", "fits", "tty"),
+)
+"""Kinds of file that play other files, or streams, or are a single image or a text."""
+_VIDEOS = ",".join(
+    sorted(
+        name
+        for name in av.formats_available
+        if name not in _NO_VIDEOS and not name.endswith("_pipe")  # JPEG, PNG and all other images
+    )
+)
 MOST_SIDE = 16_384
 """The most pixels of a side: MediaPipe, which adds half of it, gives up beyond 32,767."""
 _MOST_ASPECT = 4
@@ -255,10 +267,16 @@ def _open(path: Path) -> Any:
     if path.stat().st_size == 0:
         raise VideoError("unreadable_video", "the file is empty (0 bytes)")
     try:
+        # By its absolute path: in a relative one, what is before a colon is taken for a protocol.
         # A title in another encoding is no reason to refuse the pictures.
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(
+            str(path.absolute()), options={"format_whitelist": _VIDEOS}, metadata_errors="replace"
+        )
     except MemoryError:
         raise
+    except av.ArgumentError as error:
+        reason = "a single image, a list of other files, or a damaged header"
+        raise VideoError("unreadable_video", f"not a video: {reason}") from error
     except (av.FFmpegError, ValueError) as error:
         raise VideoError("unreadable_video", f"not a video: {_words(error)}") from error
 
