@@ -170,7 +170,9 @@ def test_a_recording_that_was_cut_at_a_key_frame_begins_there(
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.ts"])
 def test_interlaced_pictures_are_not_missed(tmp_path: Path, prober: Prober, name: str) -> None:
     kind = Kind(name, "libx264", options={"x264-params": "tff=1:interlaced=1"})
-    assert facts(prober, write(tmp_path, kind)).n_frames == N_FRAMES
+    found = facts(prober, write(tmp_path, kind))
+    assert found.n_frames == N_FRAMES
+    assert f"{N_FRAMES} frames are stored as two fields" in found.remark
 
 
 class Stored:
@@ -283,3 +285,11 @@ def test_errors_that_may_concern_no_picture_are_told(tmp_path: Path, prober: Pro
     # H.264 speaks of a gap where pictures are missing, and where an encoder has left them out.
     path = write(tmp_path, H264)
     assert "errors in" in facts(prober, remux(path, without(9, 10))).remark
+
+
+def test_a_gap_in_the_timestamps_is_told(tmp_path: Path, prober: Prober) -> None:
+    times = [*range(6), *range(300, 306)]
+    found = prober.probe(write_video(tmp_path / "clip.mp4", pictures(12), H264, times))
+    assert found.remark == "9.8 s pass between frame 5 and the next"
+    slow = [100 * number for number in range(12)]
+    assert prober.probe(write_video(tmp_path / "slow.mp4", pictures(12), H264, slow)).remark == ""

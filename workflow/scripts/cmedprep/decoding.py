@@ -6,10 +6,11 @@ whose data breaks, is refused, as its apex may be gone; it is never just shorter
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import av
@@ -94,6 +95,8 @@ _VIDEOS = ",".join(
         if name not in _NO_VIDEOS and not name.endswith("_pipe")  # JPEG, PNG and all other images
     )
 )
+_LEAST_GAP = 1
+"""Seconds between two frames from which on a gap in the timestamps is told."""
 MOST_SIDE = 16_384
 """The most pixels of a side: MediaPipe, which adds half of it, gives up beyond 32,767."""
 _MOST_ASPECT = 4
@@ -208,6 +211,11 @@ def decode(
                 f"{account.cut_off} pictures that belong before the first refer to what is not "
                 "in the file and are left out"
             )
+        if account.interlaced:
+            remarks.append(
+                f"{account.interlaced} frames are stored as two fields, so their lines may be of "
+                "two moments"
+            )
         if complaints:
             remarks.append(f"the decoder reports errors in {complaints} places")
         if ending.silent:
@@ -228,6 +236,7 @@ def probe_video(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> Vid
         stream = _video_stream(container)
         rate, codec = _nominal_rate(stream), stream.codec_context.codec.canonical_name
     remarks: list[str] = []
+    steps: list[float] = []
     n_frames = untimed = disordered = 0
     earliest, latest, before = math.inf, -math.inf, -math.inf
     width = height = rotation = 0
@@ -235,6 +244,7 @@ def probe_video(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> Vid
         n_frames += 1
         untimed += not picture.timed
         disordered += picture.time <= before
+        steps.append(picture.time - before)
         before = picture.time
         earliest, latest = min(earliest, before), max(latest, before)
         width, height = picture.size
@@ -251,15 +261,17 @@ def probe_video(path: Path, threads: int = 1, bounds: Bounds = NO_BOUNDS) -> Vid
         fps=round(fps, 6),
         n_frames=n_frames,
         duration_s=round(span + 1 / fps, 6),
-        remark="; ".join([*_remarks(untimed, disordered, rate), *remarks]),
+        remark="; ".join([*_remarks(untimed, disordered, rate, steps[1:]), *remarks]),
     )
 
 
-def _remarks(untimed: int, disordered: int, rate: float) -> Iterator[str]:
+def _remarks(untimed: int, disordered: int, rate: float, steps: Sequence[float]) -> Iterator[str]:
     if untimed:
         yield f"{untimed} frames without a timestamp are timed by a rate of {rate:g} per second"
     if disordered:
         yield f"the timestamps of {disordered} frames do not come after those before them"
+    if steps and (longest := max(steps)) > max(_LEAST_GAP, 10 * median(steps)):
+        yield f"{longest:.1f} s pass between frame {steps.index(longest)} and the next"
 
 
 def _open(path: Path) -> Any:
