@@ -148,7 +148,7 @@ MODULES = {
         probe_videos.py cmedplan/atomic.py cmedplan/errors.py cmedplan/fingerprint.py
         cmedplan/inventory.py cmedplan/metadata.py cmedplan/names.py cmedplan/plan.py
         cmedplan/scan.py cmedprep/containers.py cmedprep/decoding.py cmedplan/digests.py
-        cmedprep/job.py cmedprep/known_videos.py
+        cmedprep/display.py cmedprep/job.py cmedprep/known_videos.py
         cmedprep/ledger.py cmedprep/packets.py cmedprep/probe_worker.py cmedprep/probing.py
         cmedprep/provenance.py cmedprep/tables.py
         """,

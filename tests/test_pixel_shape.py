@@ -8,7 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from cmedprep.decoding import MOST_SIDE, Bounds, VideoError, probe_video, square_size
+from cmedprep.decoding import MOST_SIDE, Bounds, VideoError, probe_video
+from cmedprep.display import square_size
 from cmedprep.video import read_frames
 from tests.makers.make_videos import (
     FPS,

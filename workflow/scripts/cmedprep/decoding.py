@@ -5,18 +5,22 @@ whose data breaks, is refused, as its apex may be gone; it is never just shorter
 """
 
 import math
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import av
-from av.sidedata.sidedata import SideDataContainer
 
 from cmedprep.containers import find_ending
+from cmedprep.display import (
+    Orientation,
+    orientation_of,
+    pixel_aspect,
+    remark_on_pixels,
+    square_size,
+)
 from cmedprep.packets import Account
 
 
@@ -34,19 +38,6 @@ class Bounds:
 
     megapixels: float = math.inf
     frames: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Orientation:
-    """How an image is brought upright: first transposed, then flipped top to bottom, left to right.
-
-    `rotation_deg` is the rotation of the display matrix, counter-clockwise.
-    """
-
-    transpose: bool = False
-    flip_rows: bool = False
-    flip_columns: bool = False
-    rotation_deg: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +73,6 @@ class VideoFacts:
 
 
 NO_BOUNDS = Bounds()
-UPRIGHT = Orientation()
 _NO_VIDEOS = (
     *("concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "smoothstreaming", "hds"),
     *("webm_dash_manifest", "lavfi", "image2", "image2pipe", "ico", "fits", "tty"),
@@ -99,10 +89,6 @@ _LEAST_GAP = 1
 """Seconds between two frames from which on a gap in the timestamps is told."""
 MOST_SIDE = 16_384
 """The most pixels of a side: MediaPipe, which adds half of it, gives up beyond 32,767."""
-_MOST_ASPECT = 4
-"""Pixels that are said to be wider or higher than this by a factor are not believed to be."""
-_LEAST_ASPECT = 1.01
-"""Pixels nearer to a square than this are square: rounding, which is not worth resampling for."""
 _INDEXED = ("mov", "avi")
 """Formats whose index lists every frame before the first is read."""
 _ONE_THREAD = ("vp7", "vp8")
@@ -146,7 +132,7 @@ def decode(
     """
     with _open(path) as container:
         stream = _video_stream(container)
-        aspect = _pixel_aspect(stream)
+        aspect = pixel_aspect(stream)
         coded = stream.codec_context
         _check_size(square_size(coded.width, coded.height, aspect), bounds)
         _check_count(stream.frames, bounds)
@@ -175,7 +161,7 @@ def decode(
                         raise VideoError("truncated_video", f"frame {frames} is damaged")
                     account.add_picture(frame)
                     _check_count(frames + 1, bounds)
-                    shape = (frame.width, frame.height, _orientation(frame))
+                    shape = (frame.width, frame.height, orientation_of(frame))
                     if shape != first:
                         size = square_size(*shape[:2], aspect)
                         _check_size(size, bounds)
@@ -205,7 +191,7 @@ def decode(
         reason = f"{account.lost} of {account.total} pictures cannot be decoded"
         raise _broken(frames, reason)
     if remarks is not None:
-        remarks += _remark_on_pixels(first[:2], aspect)
+        remarks += remark_on_pixels(first[:2], aspect)
         if account.cut_off:
             remarks.append(
                 f"{account.cut_off} pictures that belong before the first refer to what is not "
@@ -332,55 +318,6 @@ def _error_since(before: int, stream: Any) -> str:
     if count == before or last is None or last[1] != stream.codec_context.codec.name:
         return ""
     return "" if any(word in last[2] for word in _HARMLESS) else str(last[2]).strip().lower()
-
-
-def square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """Return the size that an image has with square pixels; no side is less than before.
-
-    `aspect` is the width of a pixel over its height. What is not believed, and what is as good as
-    square, changes nothing.
-    """
-    if not _LEAST_ASPECT <= max(aspect, 1 / aspect) <= _MOST_ASPECT:
-        return width, height
-    if aspect > 1:
-        return round(width * aspect), height
-    return width, round(height / aspect)
-
-
-def _pixel_aspect(stream: Any) -> Fraction:
-    """Return the width of a pixel over its height; 1 where the file does not say it."""
-    aspect = stream.sample_aspect_ratio
-    return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
-
-
-def _remark_on_pixels(stored: tuple[int, int], aspect: Fraction) -> Iterator[str]:
-    shape = f"{aspect.numerator}:{aspect.denominator}"
-    if (size := square_size(*stored, aspect)) != stored:
-        were = f"{stored[0]} x {stored[1]} pixels of {shape}"
-        yield f"{were} are resampled to {size[0]} x {size[1]} square ones"
-    elif not 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT:
-        yield f"pixels are said to have a shape of {shape} and are taken for square"
-
-
-def _orientation(frame: av.VideoFrame) -> Orientation:
-    """Read a frame's display matrix, in quarter turns.
-
-    The matrix is ``x' = a x + c y, y' = b x + d y`` (ISO 14496-12), in 16.16 fixed point.
-    """
-    # `frame.side_data` would do, but the frame would keep it, and it keeps the frame: hundreds
-    # of them would wait in memory for the garbage collector.
-    data: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
-    if data is None:
-        return UPRIGHT
-    a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
-    # As libav measures it: counter-clockwise, of the image of the x axis.
-    across, down = math.hypot(a, c), math.hypot(b, d)
-    angle = -math.atan2(b / down, a / across) if across and down else 0.0
-    rotation = round(math.degrees(angle))
-    transpose = abs(a) + abs(d) < abs(b) + abs(c)
-    if transpose:
-        a, d = c, b
-    return Orientation(transpose, d < 0, a < 0, rotation)
 
 
 def _check_size(size: tuple[int, int], bounds: Bounds) -> None:

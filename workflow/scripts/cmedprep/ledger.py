@@ -12,7 +12,8 @@ A clip's status is the first fault that keeps it from a complete result, or ``ok
 ``duplicate``           another row names the same clip
 ``stray_video``         a video that no row names
 ``unreadable_video``    the file is no video, or has no frame
-``truncated_video``     the video's data ends or breaks before its last frame
+``truncated_video``     the video's data ends or breaks before its last frame, or some of its
+                        pictures cannot be decoded
 ``inconsistent_video``  the size or rotation of the video's frames changes
 ``over_limit``          decoding the video goes beyond the config's `limits`
 ``conflicting_apex``    rows of the same clip state different apex frames

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from cmedprep.decoding import Orientation, decode
+from cmedprep.decoding import decode
+from cmedprep.display import Orientation
 
 
 @dataclass(frozen=True, slots=True)
