@@ -236,6 +236,18 @@ def test_zeros_that_were_never_overwritten_are_missing_data(
     assert error.value.status in ("truncated_video", "unreadable_video")
 
 
+def test_zeros_in_place_of_whole_frames_of_flv_are_missing_data(
+    tmp_path: Path, prober: Prober
+) -> None:
+    path = write_video(tmp_path / "clip.flv", noisy(), Kind("clip.flv", "flv"))
+    data = path.read_bytes()
+    place = 13
+    for _ in range(N_FRAMES // 2):
+        place += 11 + int.from_bytes(data[place + 1 : place + 4], "big") + 4
+    path.write_bytes(data[:place] + bytes(len(data) - place))
+    assert "inside the video" in refusal(prober, path)
+
+
 def test_what_is_between_the_pieces_of_a_matroska_file_is_no_gap(
     tmp_path: Path, prober: Prober
 ) -> None:

@@ -252,12 +252,14 @@ def _is_flv(start: bytes) -> bool:
 
 
 def _ending_of_flv(reader: _Reader) -> Ending:
-    silent = True
+    silent, stated = True, 0
     try:
         place = reader.big(5, 4) + 4
         while place < reader.size:
             kind = reader.big(place, 1) & 0x1F
             if kind not in (8, 9, 18):
+                if place < stated:
+                    return Ending(f"there is no frame at byte {place}, inside the video")
                 break
             length = reader.big(place + 1, 3)
             if missing := reader.lacks("the last frame", place + 11 + length):
