@@ -11,7 +11,8 @@ workflow on them, and says where the time went:
   of them, and cores with nothing to do.
 
 Starting is the same for a job of ten clips and of ten thousand. So its share in a run of another
-size is extrapolated from this one: the work with the clips, the starting with the jobs.
+size is extrapolated from this one: the work with the clips, the starting with the jobs. Some jobs
+are of a subject, and three of the data set as a whole, of which there is one however large it is.
 """
 
 import argparse
@@ -33,8 +34,11 @@ from tests.makers.make_demo import make_demo  # noqa: E402
 
 VIDEOS, METADATA = "FinalFullVideos_subjects", "video_emotion_metadata.csv"
 DONE = re.compile(r": done, .*?([0-9.]+) s$", re.M)
-CMED = {"subjects": 74, "clips": 10_867}
-"""Full size: subjects, and rows whose video is there and whose apex is inside it."""
+CMED = {"subjects": 74, "clips": 10_924 - 136}
+"""Full size: subjects, and rows whose video is there. A clip with a bad apex is aligned as well."""
+
+OF_ALL = 3
+"""Jobs of a run that are of no one subject: `index_clips`, `make_splits`, `report_dataset`."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,15 @@ class Shares:
         """Return the share of all that is not work."""
         return 1 - self.work / (self.work + self.scripts + self.snakemake)
 
-    def at(self, clips: float, jobs: float) -> "Shares":
-        """Return the same for other numbers of clips and jobs, as multiples of these."""
-        return Shares(
-            self.work * clips, self.scripts * jobs, self.snakemake * jobs, round(self.jobs * jobs)
-        )
+    def at(self, clips: float, subjects: float) -> "Shares":
+        """Return the same for other numbers of clips and subjects, as multiples of these.
+
+        >>> Shares(work=751, scripts=27, snakemake=10, jobs=67).at(clips=10, subjects=74 / 8).jobs
+        595
+        """
+        jobs = round((self.jobs - OF_ALL) * subjects) + OF_ALL
+        more = jobs / self.jobs
+        return Shares(self.work * clips, self.scripts * more, self.snakemake * more, jobs)
 
 
 def make_set(root: Path, subjects: int, clips: int) -> None:
