@@ -182,6 +182,5 @@ def test_what_is_written_to_the_home_folder_is_what_the_docs_say(
     made = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
     documented = (REPOSITORY / "docs" / "privacy.md").read_text()
     for path in made:
-        assert path.startswith((".cache/snakemake/", ".cache/matplotlib/")), path
+        assert path.startswith(".cache/snakemake/"), path
     assert "~/.cache/snakemake" in documented
-    assert "~/.cache/matplotlib" in documented
