@@ -236,7 +236,7 @@ def as_tables(found: dict[str, Any]) -> str:
     frames = found["frames"]
     lines = [
         f"{found['clips']} clips of {found['subjects']} subjects, {frames[ONE]} frames; "
-        f"{found['repeats']} turns; {found['cores']} cores.",
+        f"{found['repeats']} turn{'s'[: found['repeats'] != 1]}; {found['cores']} cores.",
         "",
         "| | frames | CPU, ms per frame | of the script's | wall, s | wall of the script's "
         "| largest process, MB |",

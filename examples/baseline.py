@@ -3,8 +3,12 @@
     python examples/baseline.py [RESULTS [METHOD]]
 
 Prints UF1 and UAR as the MEGC 2019 challenge defines them (See et al. 2019), and what they are by
-chance: with the labels dealt out anew among the clips. It needs the stage `motion`, as with
-`snakemake --config motion="{methods: [dis]}"`. A baseline, not a good method.
+chance: with the labels dealt out anew among the clips. It needs the stage `motion`: `make baseline`
+does both on the demo, and on your own data it is made by
+
+    snakemake --cores 2 --configfile my.yaml --config 'motion={methods: [dis]}'
+
+A baseline, not a good method.
 """
 
 import sys
