@@ -86,11 +86,12 @@ def opened(
 
 
 def settle(page: Page) -> None:
-    """Wait until the charts that are in view are drawn."""
+    """Wait until the charts that are in view are drawn, less those that have no room."""
     page.wait_for_function(
         """() => [...document.querySelectorAll('.chart')].every(node => {
             const box = node.getBoundingClientRect();
-            return box.bottom < 0 || box.top > innerHeight || node.dataset.drawn;
+            const seen = node.clientWidth && box.bottom >= 0 && box.top <= innerHeight;
+            return !seen || node.dataset.drawn;
         })"""
     )
 

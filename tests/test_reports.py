@@ -140,6 +140,17 @@ def test_the_keyboard_is_enough(browser: Browser, many: Path) -> None:
         page.keyboard.press("Escape")
         assert len(found.shown) == MANY
         assert page.input_value("#find") == ""
+        # From the table Esc clears every choice, from a clip it goes back to the table.
+        page.select_option("#grade", "B")
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_function("document.activeElement.classList.contains('card')")
+        page.keyboard.press("Escape")
+        assert found.focus == f"#{found.shown[0]}"
+        assert len(found.shown) < MANY
+        page.keyboard.press("Escape")
+        assert len(found.shown) == MANY
+        assert page.input_value("#grade") == ""
 
 
 # -- what it shows ----------------------------------------------------------------------------
@@ -195,6 +206,38 @@ def test_the_data_set_accounts_for_every_row_and_links_its_outliers(
         page.wait_for_selector("html[data-ready]")
         assert "/Subject_01.html#Subject_01/Happy/vid" in page.url
         page.wait_for_function("document.activeElement.classList.contains('card')")
+
+
+def test_tables_of_the_data_set_sort(browser: Browser, many: Path, pages: Path) -> None:
+    with opened(browser, many / "index.html") as found:
+        head = found.page.get_by_role("button", name="clip", exact=True)
+        names = "rows => rows.map(row => row.cells[0].textContent)"
+        for order in (False, True):
+            head.click()
+            shown = found.page.eval_on_selector_all("#outliers tbody tr", names)
+            assert shown == sorted(shown, reverse=order)
+        assert found.page.locator("#outliers [aria-sort=descending]").inner_text() == "clip"
+    with opened(browser, pages / "index.html") as found:
+        found.page.get_by_role("button", name="usable").click()
+        counts = found.page.eval_on_selector_all(
+            "#subjects tbody tr", "rows => rows.map(row => +row.cells[2].textContent)"
+        )
+        assert counts == sorted(counts, reverse=True)
+
+
+def test_the_banner_hides_no_title(
+    browser: Browser, finished_tiny: Project, tmp_path: Path
+) -> None:
+    make_pages(finished_tiny.results, tmp_path / "reports", faces=True)
+    page = tmp_path / "reports" / "Subject_01.html"
+    name = read_embedded(page.read_text(), "data")["clips"][-1]["clip_id"]
+    with opened(browser, page, name, width=390) as found:
+        settle(found.page)
+        banner = found.page.locator(".banner").bounding_box()
+        title = found.page.locator(f'[id="{name}"] h2').bounding_box()
+        assert banner is not None
+        assert title is not None
+        assert title["y"] >= banner["y"] + banner["height"]
 
 
 def test_names_and_reasons_are_text_and_no_markup(
@@ -283,7 +326,39 @@ def test_axe_finds_nothing_serious(
 def test_it_can_be_printed(browser: Browser, pages: Path) -> None:
     with opened(browser, pages / "Subject_01.html") as found:
         assert found.page.pdf().startswith(b"%PDF")
-        assert found.page.locator(".card .curves[data-drawn]").count() > 0
+        # The charts that are seen come back for the screen.
+        found.page.wait_for_selector(".card .curves[data-drawn]")
+        assert found.page.locator("html.printing").count() == 0
+
+
+PAPER = 703
+"""CSS pixels of A4 between margins of 12 mm."""
+
+
+@pytest.mark.parametrize("name", ["Subject_01.html", "index.html"])
+def test_on_paper_every_chart_is_drawn_in_its_panel(
+    browser: Browser, pages: Path, name: str
+) -> None:
+    with opened(browser, pages / name, color_scheme="dark") as found:
+        page = found.page
+        settle(page)
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.emulate_media(media="print", color_scheme="light")
+        page.set_viewport_size({"width": PAPER, "height": 1000})
+        beyond = page.eval_on_selector_all(
+            ".chart",
+            """charts => charts.map(chart => Math.max(...[...chart.querySelectorAll('.main-svg')]
+                .map(svg => svg.getBoundingClientRect().right))
+                - chart.parentElement.getBoundingClientRect().right)""",
+        )
+        assert beyond
+        assert max(beyond) <= 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= PAPER
+        # Ink on paper is dark, whatever the screen's colours are.
+        fills = page.eval_on_selector_all(
+            ".chart text", "texts => texts.map(text => getComputedStyle(text).fill)"
+        )
+        assert all(int(number) < 200 for fill in fills for number in re.findall(r"\d+", fill)[:3])
 
 
 # -- weight, network, bytes -------------------------------------------------------------------

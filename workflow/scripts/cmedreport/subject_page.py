@@ -87,6 +87,7 @@ def write_subject_page(
             "faces": show_faces,
             "clips": clips,
             "grades": Counter(row["grade"] or "none" for row in rows),
+            "limits": thresholds,
             "statuses": sorted(Counter(row["status"] for row in rows).items()),
             "emotions": sorted({row["emotion"] for row in rows if row["emotion"]}),
         },

@@ -35,7 +35,7 @@ function clipFigure(clip) {
   return {
     data,
     layout: {
-      height: 360, margin: { l: 60, r: 10, t: 20, b: 34 }, hovermode: "x unified", shapes,
+      height: 360, margin: { l: 76, r: 10, t: 20, b: 34 }, hovermode: "x unified", shapes,
       xaxis: { title: { text: "frame", standoff: 4 }, range: [-0.5, drawn.frames - 0.5], anchor: "y3" },
       yaxis: { domain: [0.7, 1], nticks: 5 },
       yaxis2: { domain: [0.41, 0.61], rangemode: "tozero", nticks: 3 },

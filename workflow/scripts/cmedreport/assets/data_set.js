@@ -5,7 +5,8 @@ const GRADE_COLORS = { A: "a", B: "b", C: "c" };
 const clips = DATA.clips;
 const every = clips.clip_id.map((_, i) => i);
 const emotions = DATA.balance.emotions.map((e) => e.name);
-const tint = (emotion) => color(EMOTION_COLORS[emotions.indexOf(emotion) % EMOTION_COLORS.length]);
+const hueOf = (emotion) => EMOTION_COLORS[emotions.indexOf(emotion) % EMOTION_COLORS.length];
+const tint = (emotion) => color(hueOf(emotion));
 const known = (...names) => every.filter((i) => names.every((name) => clips[name][i] !== null));
 const total = (counts) => counts.reduce((a, b) => a + b, 0);
 const faint = (name, share = 40) => `color-mix(in srgb, ${color(name)} ${share}%, transparent)`;
@@ -45,8 +46,14 @@ function histogram(x, title, bins, tintName = "accent", more = {}) {
 const diagonal = (to) => ({ type: "line", x0: 0, y0: 0, x1: to, y1: to, line: { color: color("line"), width: 1 }, layer: "below" });
 
 // Many points are drawn as how many there are.
+const isCrowded = (indices) => indices.length > 3000;
+const LISTS = {
+  jitter: () => known("residual_jitter_px", "landmark_jitter_px"),
+  places: () => known("motion_apex_distance").filter((i) => clips.n_frames[i] > 1),
+};
+
 function scatter(indices, x, y, xtitle, ytitle, to, text) {
-  const many = indices.length > 3000;
+  const many = isCrowded(indices);
   const range = [-0.02 * to, to * 1.02];
   const trace = many
     ? { type: "histogram2d", x, y, nbinsx: 50, nbinsy: 50, colorscale: [[0, rgba("accent", 0)], [1, rgba("accent", 1)]], showscale: false, hovertemplate: "%{z} clips<extra></extra>" }
@@ -90,16 +97,15 @@ const FIGURES = {
         x: list.map((s) => plain(s.subject)), y: list.map((s) => s.emotions[n]), hovertemplate: `%{x}: %{y} ${plain(words(emotion))}<extra></extra>`,
       })),
       layout: {
-        barmode: "stack", height: upright ? 340 : 280, bargap: list.length < 6 ? 0.6 : 0.2, showlegend: true,
-        legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
-        margin: { l: 48, r: 12, t: 40, b: upright ? 90 : 36 }, xaxis: { type: "category", tickangle: upright ? -60 : 0 }, yaxis: { title: "usable clips", rangemode: "tozero" },
+        barmode: "stack", height: upright ? 340 : 280, bargap: list.length < 6 ? 0.6 : 0.2,
+        margin: { l: 48, r: 12, t: 8, b: upright ? 90 : 36 }, xaxis: { type: "category", tickangle: upright ? -60 : 0 }, yaxis: { title: "usable clips", rangemode: "tozero" },
       },
     };
   },
   emotions: () => bars(DATA.balance.emotions, DATA.balance.outcomes, OUTCOME_COLORS),
   classes: () => bars(DATA.balance.classes, DATA.balance.outcomes, OUTCOME_COLORS),
   length: () => histogram(clips.n_frames, "frames", { nbinsx: 30 }),
-  size: () => histogram(clips.inter_ocular_px, "pixels between the eyes, in the source", { nbinsx: 30 }),
+  size: () => histogram(clips.inter_ocular_px, "pixels between the eyes", { nbinsx: 30 }),
   apex() {
     const list = known("apex_frame").filter((i) => clips.apex_source[i] === "annotated" && clips.n_frames[i] > 1);
     return histogram(list.map((i) => clips.apex_frame[i] / (clips.n_frames[i] - 1)), "from onset (0) to offset (1)", { xbins: { start: 0, end: 1.0001, size: 0.05 }, autobinx: false }, "accent", { xaxis: { title: "from onset (0) to offset (1)", range: [0, 1] } });
@@ -109,10 +115,10 @@ const FIGURES = {
     return bars(entries, ["A", "B", "C"], ["a", "b", "c"]);
   },
   jitter() {
-    const list = known("residual_jitter_px", "landmark_jitter_px");
+    const list = LISTS.jitter();
     const [before, after] = [list.map((i) => clips.landmark_jitter_px[i]), list.map((i) => clips.residual_jitter_px[i])];
     const to = Math.max(0.3, ...before, ...after);
-    const figure = scatter(list, before, after, "by landmarks alone, px", "stabilised, px", to, list.map((i) => `${plain(clips.clip_id[i])}<br>${before[list.indexOf(i)]} → ${clips.residual_jitter_px[i]} px`));
+    const figure = scatter(list, before, after, "by landmarks alone, px", "stabilised, px", to, list.map((i, n) => `${plain(clips.clip_id[i])}<br>${before[n]} → ${clips.residual_jitter_px[i]} px`));
     const limit = DATA.grades.A.jitter;
     figure.layout.shapes.push({ type: "line", x0: 0, x1: to, y0: limit, y1: limit, line: { color: color("a"), width: 1, dash: "dot" } });
     figure.layout.annotations = [{ x: to, y: limit, text: "grade A", showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11, color: color("a") } }];
@@ -124,16 +130,59 @@ const FIGURES = {
     return histogram(list.map((i) => clips.motion_apex_distance[i]), "frames", { xbins: { start: -most - 0.5, end: most + 0.5, size: Math.max(1, Math.ceil(most / 40)) }, autobinx: false }, "accent", { height: 300, xaxis: { title: "frames", range: [-most - 0.6, most + 0.6] } });
   },
   places() {
-    const list = known("motion_apex_distance").filter((i) => clips.n_frames[i] > 1);
+    const list = LISTS.places();
     const place = (name) => list.map((i) => +(clips[name][i] / (clips.n_frames[i] - 1)).toFixed(3));
     return scatter(list, place("apex_frame"), place("motion_apex_frame"), "annotated", "motion", 1, list.map((i) => `${plain(clips.clip_id[i])}<br>annotated ${clips.apex_frame[i]}, motion ${clips.motion_apex_frame[i]}, snr ${clips.motion_snr[i]}`));
   },
 };
 
 for (const node of document.querySelectorAll("[data-chart]")) chart(node, FIGURES[node.dataset.chart]);
-addEventListener("beforeprint", () => {
-  for (const [node, make] of CHARTS) if (!node.dataset.drawn) { const f = make(); plotly().newPlot(node, f.data, layout(f.layout), CONFIG); node.dataset.drawn = "yes"; }
-});
+addEventListener("beforeprint", () => toPaper(CHARTS.keys()));
+
+// --- tables that sort by a click on a head ----------------------------------------------------
+
+// A dash is nothing known, a point is none.
+function read(cell) {
+  const text = cell.textContent.trim();
+  if (!cell.matches(".n")) return text;
+  return text === "—" ? null : text === "·" ? 0 : parseFloat(text.replaceAll(",", ""));
+}
+
+function sortable(table) {
+  const rows = [...table.tBodies[0].rows];
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, n) => {
+    const button = element("button", { type: "button" }, head.textContent);
+    head.replaceChildren(button);
+    head.setAttribute("aria-sort", "none");
+    button.addEventListener("click", () => {
+      // Numbers first ask for the largest, as on a subject's page.
+      const before = head.getAttribute("aria-sort");
+      const up = before === "none" ? !head.matches(".n") : before !== "ascending";
+      for (const other of heads) other.setAttribute("aria-sort", "none");
+      head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const keys = new Map(rows.map((row) => [row, read(row.cells[n])]));
+      const compare = (a, b) => {
+        const [x, y] = [keys.get(a), keys.get(b)];
+        if (x === null || y === null) return (x === null) - (y === null);
+        const difference = typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x - y;
+        return up ? difference : -difference;
+      };
+      table.tBodies[0].append(...[...rows].sort(compare));
+      announce(`sorted by ${button.textContent}, ${up ? "ascending" : "descending"}`);
+    });
+  });
+}
+for (const table of document.querySelectorAll("table.sorts")) sortable(table);
+
+// --- legends of the emotions' colours ---------------------------------------------------------
+
+for (const node of document.querySelectorAll("[data-legend]")) {
+  const crowded = node.dataset.legend !== "subjects" && isCrowded(LISTS[node.dataset.legend]());
+  node.append(...(crowded
+    ? [element("li", {}, "the darker, the more clips")]
+    : emotions.map((name) => element("li", {}, element("i", { style: `background: var(--${hueOf(name)})` }), words(name)))));
+}
 performance.mark("ready");
 // Before somebody scrolls, and after all that is seen first.
 setTimeout(() => rest(plotly), 800);

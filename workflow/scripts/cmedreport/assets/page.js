@@ -78,7 +78,7 @@ function work() {
   const next = waiting.values().next().value;
   if (next === undefined) { busy = false; return; }
   waiting.delete(next);
-  if (next.isConnected && CHARTS.has(next)) {
+  if (next.isConnected && CHARTS.has(next) && !printing) {
     const { data, layout: own, after } = CHARTS.get(next)();
     plotly().react(next, data, layout(own), CONFIG);
     next.dataset.drawn = "yes";
@@ -95,18 +95,21 @@ function enqueue(node) {
   if (!busy) { busy = true; rest(work); }
 }
 
+function letGo(node) {
+  plotly().purge(node);
+  node.replaceChildren();
+  delete node.dataset.drawn;
+}
+
 const nearby = new IntersectionObserver(
   (entries) => {
+    if (printing) return;
     for (const { target, isIntersecting } of entries) {
       if (isIntersecting) {
         if (!target.dataset.drawn) enqueue(target);
       } else {
         waiting.delete(target);
-        if (target.dataset.drawn) {
-          plotly().purge(target);
-          target.replaceChildren();
-          delete target.dataset.drawn;
-        }
+        if (target.dataset.drawn) letGo(target);
       }
     }
   },
@@ -119,9 +122,46 @@ function chart(node, make) {
 }
 
 function redraw() {
-  for (const node of CHARTS.keys()) if (node.dataset.drawn) enqueue(node);
+  if (!printing) for (const node of CHARTS.keys()) if (node.dataset.drawn) enqueue(node);
 }
+
+// On paper a chart is as wide as its place there, and in light colours. Where the paper is narrower
+// still it shrinks as a picture does.
+let printing = false;
+
+function toPaper(nodes) {
+  printing = true;
+  waiting.clear();
+  document.documentElement.classList.add("printing");
+  for (const node of nodes) {
+    if (!node.clientWidth) continue;
+    const { data, layout: own } = CHARTS.get(node)();
+    const size = { width: node.clientWidth, height: own.height };
+    plotly().newPlot(node, data, layout({ ...own, ...size }), { ...CONFIG, responsive: false, staticPlot: true });
+    for (const svg of node.querySelectorAll(".main-svg")) svg.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
+    node.dataset.drawn = "yes";
+  }
+}
+
+function toScreen() {
+  printing = false;
+  document.documentElement.classList.remove("printing");
+  for (const node of CHARTS.keys()) {
+    if (node.dataset.drawn) letGo(node);
+    nearby.unobserve(node);
+    nearby.observe(node);
+  }
+}
+addEventListener("afterprint", toScreen);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+// What is scrolled to has its place below the banner, however many lines that has.
+const banner = document.querySelector(".banner");
+if (banner) {
+  const measure = () => document.documentElement.style.setProperty("--banner", `${banner.offsetHeight}px`);
+  measure();
+  new ResizeObserver(measure).observe(banner);
+}
 
 function announce(text) {
   document.getElementById("status").textContent = text;

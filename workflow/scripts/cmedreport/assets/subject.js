@@ -123,7 +123,9 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const typing = event.target.matches("input, select, textarea");
   if (event.key === "Escape") {
-    if (event.target === find && find.value) { find.value = ""; filter(); }
+    const reading = event.target.closest(".card");
+    const filtered = find.value || Object.values(choices).some((select) => select.value);
+    if (filtered && !reading) showAll();
     else if (current !== null) rows[current].querySelector("a").focus();
     else document.activeElement.blur();
   } else if (typing) {
@@ -205,7 +207,7 @@ const STATES = [
 function timeline(clip) {
   const { frames, runs, slots } = clip.drawn;
   const at = (frame) => `${(((frame + 0.5) / frames) * 100).toFixed(3)}%`;
-  const track = (label, kind, ...marks) => element("div", { class: `lane ${kind}` }, element("span", { class: "lane-name" }, label), element("div", { class: "lane-track" }, ...marks));
+  const track = (label, kind, ...marks) => element("div", { class: `lane ${kind}` }, element("span", { class: "lane-name", title: label }, label), element("div", { class: "lane-track" }, ...marks));
   const states = STATES.flatMap(([state, , tint]) => (runs[state] ?? []).map(([first, last]) =>
     element("i", { class: `run ${state}`, style: `left: ${at(first - 0.5)}; width: max(1.5px, ${((last - first + 1) / frames) * 100}%); background: var(--${tint})` })));
   const apexes = [[clip.apex_frame, "annotated"], [clip.motion_apex_frame, "spotted"]].filter(([frame]) => frame !== null)
@@ -225,7 +227,7 @@ function legend(clip) {
   return element("ul", { class: "legend" },
     clip.apex_frame === null ? null : entry("annotated", clip.apex_source === "annotated" ? "annotated apex" : `apex, ${clip.apex_source}`, "line"),
     clip.motion_apex_frame === null ? null : entry("spotted", "motion apex", "line"),
-    entry("accent", "sampled slots"),
+    Object.values(clip.drawn.slots).some((positions) => positions.length) ? entry("accent", "sampled slots", "dot") : null,
     ...STATES.filter(([state]) => runs[state]).map(([state, text, tint]) => entry(tint, `${text}: ${ranges(runs[state])}`)),
     clip.drawn.every > 1 ? element("li", {}, `curves show one of ${clip.drawn.every} frames`) : null);
 }
@@ -253,7 +255,7 @@ function pictures(clip) {
 }
 
 function meters(clip) {
-  const box = element("div");
+  const box = element("div", { class: "meters" });
   const limits = DATA.grades.A;
   for (const [name, before, after, limit] of [
     ["jitter", clip.landmark_jitter_px, clip.residual_jitter_px, limits.jitter],
@@ -268,7 +270,10 @@ function meters(clip) {
       element("span", {}, `${name}, landmarks`), track(before, ""), element("span", { class: "v" }, number(before, 2, "px")),
       element("span", {}, `${name}, stabilised`), track(after, "after"), element("span", { class: "v" }, number(after, 2, "px"))));
   }
-  if (box.childElementCount) box.prepend(element("h3", {}, "Before and after stabilisation"));
+  if (box.childElementCount) {
+    box.prepend(element("h3", {}, "Before and after stabilisation"));
+    box.append(element("p", { class: "small muted" }, "The mark is the most that grade A allows."));
+  }
   return box;
 }
 
@@ -293,7 +298,7 @@ cards.forEach((card) => near.observe(card));
 addEventListener("beforeprint", () => {
   for (const i of shown) fill(cards[i]);
   // As many charts as a browser can hold; the numbers are there in any case.
-  if (shown.length <= 60) for (const node of CHARTS.keys()) if (!node.dataset.drawn) { const f = CHARTS.get(node)(); plotly().newPlot(node, f.data, layout(f.layout), CONFIG); node.dataset.drawn = "yes"; }
+  toPaper(shown.length <= 60 ? CHARTS.keys() : []);
 });
 
 filter();
