@@ -331,6 +331,17 @@ def test_it_can_be_printed(browser: Browser, pages: Path) -> None:
         assert found.page.locator("html.printing").count() == 0
 
 
+def test_curves_of_very_many_clips_are_not_printed(browser: Browser, many: Path) -> None:
+    with opened(browser, many / "Subject_01.html", clip(347)) as found:
+        found.page.wait_for_selector(".card .main-svg", state="attached")
+        found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert found.page.locator(".main-svg").count() == 0
+        assert found.page.locator(".card .meter").count() > MANY
+        found.page.fill("#find", "vid0012")
+        found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert found.page.locator(".main-svg").count() > 0
+
+
 PAPER = 703
 """CSS pixels of A4 between margins of 12 mm."""
 

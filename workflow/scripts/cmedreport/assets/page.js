@@ -133,6 +133,7 @@ function toPaper(nodes) {
   printing = true;
   waiting.clear();
   document.documentElement.classList.add("printing");
+  for (const node of CHARTS.keys()) if (node.dataset.drawn) letGo(node);
   for (const node of nodes) {
     if (!node.clientWidth) continue;
     const { data, layout: own } = CHARTS.get(node)();
