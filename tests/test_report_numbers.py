@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 
 from cmedprep.crate import NAME
 from cmedreport import data_set
 from cmedreport.clip_record import strip_frames, strip_scheme
 from cmedreport.data_set import MEANINGS
-from cmedreport.methods_text import BIBTEX, TITLE
+from cmedreport.methods_text import BIBTEX, TITLE, methods_text
 from cmedreport.pictures import Moments, zones
 from cmedreport.series import runs
 from tests.conftest import REPOSITORY, Project
@@ -123,3 +124,21 @@ def test_snakemakes_own_report_has_the_pages_with_captions(tiny: Project, tmp_pa
     assert {"index.html", "Subject_01.html", "Subject_02.html"} <= set(names)
     for words in ("Data set", "Subjects", "the worst first", "No face is shown"):
         assert words in text
+
+
+@pytest.mark.parametrize("method", ["stabilised", "landmarks", "first_frame"])
+def test_the_text_for_a_paper_claims_what_was_measured(method: str) -> None:
+    template = {"size": 224, "inter_ocular": 90}
+    scheme = {"name": "u", "method": "uniform", "slots": 8, "frames": "distinct"}
+    stages = {
+        "align_faces": {"alignment": {"method": method, "template": template, "max_gap": 3}},
+        "extract_frames": {"crop": {"size": 112}},
+        "detect_faces": {"detection": {"min_confidence": 0.5}},
+    }
+    made = {stage: {"parameters": parameters} for stage, parameters in stages.items()}
+    made["sample_apex"] = {"u": {"parameters": {"sampling": {"scheme": scheme}}}}
+    counts = dict.fromkeys(("rows", "usable", "aligned", "subjects"), 1)
+    text = " ".join(methods_text(made, {"mediapipe": "0.10.21"}, counts))
+    assert ("graded" in text) == (method == "stabilised")
+    assert "evenly from onset to offset, frames that repeat an earlier one left out" in text
+    assert "45 px between the eyes" in text

@@ -21,6 +21,7 @@ ASSETS = ("data_set.html.j2", "data_set.css", "data_set.js")
 _CLIPS = (
     *("clip_id", "subject", "emotion", "filename", "status", "reason", "processed"),
     *("emotion_3class", "apex_frame", "apex_source", "n_frames", "fps", "metadata_row"),
+    "same_video",
 )
 _MANIFEST = (
     *("clip_id", "status", "reason", "n_written", "grade", "inter_ocular_px", "samples"),
@@ -88,6 +89,7 @@ def write_data_set_page(
             "faces": show_faces,
             "counts": counts,
             "statuses": data_set.statuses(rows),
+            "copies": [row["clip_id"] for row in rows if row.get("same_video")],
             "balance": balance,
             "emotions": emotions,
             "subjects": subjects,

@@ -28,6 +28,11 @@ _SCHEMES = {
     "tim": "{slots} images, interpolated between frames",
 }
 
+_DISTINCT = ", frames that repeat an earlier one left out"
+_CERTIFIED = (
+    " What motion remains was measured on skin that the fit did not use, and graded A, B or C."
+)
+
 
 def methods_text(
     made_by: Mapping[str, Mapping[str, Any]], packages: Mapping[str, str], counts: Mapping[str, int]
@@ -50,7 +55,9 @@ def methods_text(
     scale = crop["size"] / template["size"]
     schemes = [part["parameters"]["sampling"]["scheme"] for part in made_by["sample_apex"].values()]
     sampled = "; ".join(
-        f"{scheme['name']} ({_SCHEMES[scheme['method']].format(**scheme)})" for scheme in schemes
+        f"{scheme['name']} ({_SCHEMES[scheme['method']].format(**scheme)}"
+        f"{_DISTINCT if scheme.get('frames') == 'distinct' else ''})"
+        for scheme in schemes
     )
     return (
         f"Clips were preprocessed with {NAME} {VERSION}. Of {counts['rows']:,} rows of the "
@@ -61,7 +68,7 @@ def methods_text(
         "applied to the source frame once. "
         f"Aligned images are {crop['size']} by {crop['size']} px with "
         f"{template['inter_ocular'] * scale:g} px between the eyes. Gaps of up to "
-        f"{alignment['max_gap']} frames without a face were bridged by interpolation. What motion "
-        "remains was measured on skin that the fit did not use, and graded A, B or C.",
+        f"{alignment['max_gap']} frames without a face were bridged by interpolation."
+        + (_CERTIFIED if alignment["method"] == "stabilised" else ""),
         f"Frames were sampled as {sampled}.",
     )
