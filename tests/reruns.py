@@ -153,7 +153,9 @@ MODULES = {
         cmedprep/provenance.py cmedprep/tables.py
         """,
     LEDGER: "index_subject.py",
-    ("index_clips", "report_dataset"): "index_clips.py cmedprep/gathering.py",
+    ("index_clips", "report_dataset"): """
+        index_clips.py cmedplan/output.py cmedprep/gathering.py
+        """,
     ("index_clips", *MANIFEST): "cmedprep/stale.py",
     FACES: """
         detect_faces.py cmedprep/cascade.py cmedprep/clips.py cmedprep/detection.py
@@ -192,7 +194,7 @@ MODULES = {
         """,
     MANIFEST: "write_manifest.py cmedprep/fingerprints.py cmedprep/manifest.py",
     NOTHING: """
-        cmedplan/__init__.py cmedplan/config.py cmedplan/locks.py cmedplan/output.py
+        cmedplan/__init__.py cmedplan/config.py cmedplan/locks.py
         cmedplan/recipe.py cmedplan/stages.py cmedplan/survey.py
         cmedprep/__init__.py
         cmedreport/__init__.py cmedprep/recomputing.py cmedprep/schemas.py cmedprep/verification.py

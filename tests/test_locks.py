@@ -221,14 +221,13 @@ def test_results_of_a_data_set_elsewhere_are_kept_though_its_subjects_have_the_s
 def test_a_job_refuses_what_another_data_set_has_claimed(tmp_path: Path) -> None:
     results, cmed, other = (tmp_path / name for name in ("results", "CMED", "other"))
     cmed.mkdir()
-    check_claim(results, cmed, probed=False)
+    check_claim(results, cmed)
     claim_output(results, cmed)
-    check_claim(results, cmed, probed=False)
-    check_claim(results, other, probed=True)
+    check_claim(results, cmed)
     with pytest.raises(PlanError, match=r"remove .*/logs/\.dataset"):
-        check_claim(results, other, probed=False)
+        check_claim(results, other)
     cmed.rename(other)  # or mounted elsewhere
-    check_claim(results, other, probed=False)
+    check_claim(results, other)
 
 
 def test_results_of_the_demo_may_be_replaced_by_those_of_any_data_set(tmp_path: Path) -> None:

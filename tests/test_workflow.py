@@ -340,16 +340,13 @@ def test_workflow_is_usable_as_a_module(
     assert project.digests() == finished_tiny.digests()
     if where == "local":  # Snakemake runs no hooks of a module
         other = fresh.folder / "other"
-        lay_out(other, ["Happy/Subject_01/a.mp4"], [("Subject_01", "a.mp4", "Happy", "1")])
+        lay_out(other, ["Happy/Kid_01/a.mp4"], [("Kid_01", "a.mp4", "Happy", "1")])
         project.config["dataset"]["root"] = str(other)
         run = project.fail("--rerun-triggers", "mtime", "params", "input")
         assert "results of another data set" in run.output
-        assert all(place.startswith("videos/") for place in lost(finished_tiny, project))
-
-
-def lost(before: Project, after: Project) -> set[str]:
-    """Return the results that are no more as they were."""
-    return {place for place, _ in before.digests().items() - after.digests().items()}
+        assert finished_tiny.digests().items() - project.digests().items() <= {
+            ("clips.parquet", finished_tiny.digests()["clips.parquet"])  # Snakemake's own doing
+        }
 
 
 def test_workflow_folder_has_the_same_default_target(tiny: Project) -> None:

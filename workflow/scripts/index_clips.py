@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cmedplan.output import check_claim, claim_output
 from cmedplan.plan import plan_subjects
 from cmedprep.gathering import Gathering
 from cmedprep.job import logged
@@ -15,7 +16,9 @@ from cmedprep.tables import TableWriter
 
 def index_clips(config, index, output, provenance, progress):
     """Write one row for each clip of each subject, and for those that belong to none."""
-    root = Path(config["dataset"]["root"])
+    root, results = Path(config["dataset"]["root"]), Path(output).parent
+    check_claim(results, root)
+    claim_output(results, root)
     gathering = Gathering({Path(path).stem: Path(path) for path in index})
     with Prober(config["limits"]) as prober:
         for subject, clips in plan_subjects(config):
@@ -26,7 +29,7 @@ def index_clips(config, index, output, provenance, progress):
         "samples": [scheme["name"] for scheme in config["sampling"]["schemes"]],
         "motion": config["motion"]["methods"],
     }
-    for subject in remove_subjects(Path(output).parent, gathering.subjects(), parts):
+    for subject in remove_subjects(results, gathering.subjects(), parts):
         progress.say(f"removed the results of {subject}, which the data set no longer has")
     with TableWriter(Path(output), CLIPS, provenance) as writer:
         for rows in gathering.tables():

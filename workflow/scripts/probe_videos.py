@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from cmedplan.inventory import Inventory, write_record
-from cmedplan.output import check_claim, claim_output
 from cmedplan.plan import plan_subject
 from cmedprep.job import logged
 from cmedprep.known_videos import keep_copy, known_videos
@@ -18,13 +17,10 @@ def probe_videos(subject, config, files, output, provenance, progress):
     """Write the facts of a subject's videos, one row for each clip; known ones are not opened."""
     root, output = Path(config["dataset"]["root"]), Path(output)
     clips = plan_subject(config, subject)
-    inventory = Inventory(clips, root, output)
-    check_claim(output.parent.parent, root, inventory.recorded)
-    if inventory.digest() != files:
+    if Inventory(clips, root, output).digest() != files:
         raise RuntimeError(
             f"The videos of {subject} have changed since the workflow was started. Run it again."
         )
-    claim_output(output.parent.parent, root)
     progress.expect(len(clips), 0)
     known = known_videos(clips, output, files, provenance)
     if known:

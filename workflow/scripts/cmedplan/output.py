@@ -112,23 +112,16 @@ def check_owner(output: Path, root: Path, subjects: Mapping[str, bool]) -> None:
     raise _foreign(output, f"{', '.join(there[:3])}{' …' * (len(there) > 3)}, {why}")
 
 
-def check_claim(output: Path, root: Path, probed: bool) -> None:
-    """Do in a job what can be done there of `check_owner`: a module's run has no other check.
-
-    Parameters
-    ----------
-    output, root : Path
-        As there.
-    probed : bool
-        Whether the job's subject has the videos that were last probed.
+def check_claim(output: Path, root: Path) -> None:
+    """Refuse, in a job, what a data set elsewhere has claimed: a module's run has no other check.
 
     Raises
     ------
     PlanError
-        A data set elsewhere has claimed the folder, and the subject's videos are others.
+        It has. By then the videos have been probed anew, so the place alone counts.
     """
     owner = _read_owner(output)
-    if not (probed or owner.get("demo") or _is_of(owner, root)):
+    if not (owner.get("demo") or _is_of(owner, root)):
         raise _foreign(output, f"another data set than that in {root}")
 
 

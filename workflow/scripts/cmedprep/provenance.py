@@ -9,7 +9,6 @@ from typing import Any
 
 from cmedplan.digests import digest_file
 from cmedplan.fingerprint import code_fingerprint
-from cmedplan.stages import PARTS
 from cmedprep.schemas import SCHEMA_VERSION
 from cmedprep.tables import read_provenance
 
@@ -24,6 +23,7 @@ MODELS = (
 )
 """The models behind `faces`, as files of the MediaPipe package."""
 
+_BY_PART = ("sample_apex", "measure_motion")
 _SCRIPTS = Path(__file__).parent.parent
 
 
@@ -64,7 +64,7 @@ def upstream_of(tables: Iterable[Path]) -> dict[str, Any]:
     for table in tables:
         made = read_provenance(table)
         origin = {"code": made["code"], "parameters": made["parameters"]}
-        if made["stage"] in PARTS:
+        if made["stage"] in _BY_PART:
             upstream.setdefault(made["stage"], {})[table.parent.name] = origin
         else:
             upstream[made["stage"]] = origin
