@@ -56,9 +56,7 @@ class Account:
     @property
     def lost(self) -> int:
         """The pictures that are stored and cannot be decoded."""
-        # Each field of an interlaced picture may have a packet.
-        lost = self._packets - self.pictures - self._excused - self.interlaced
-        return max(lost - self._leading, 0)
+        return max(self._unseen - self._leading, 0)
 
     @property
     def cut_off(self) -> int:
@@ -67,8 +65,13 @@ class Account:
         As where a recording was cut at a key frame, and some pictures shown before that frame
         are stored after it. No player shows them.
         """
-        lost = self._packets - self.pictures - self._excused - self.interlaced
-        return min(max(lost, 0), self._leading)
+        return min(max(self._unseen, 0), self._leading)
+
+    @property
+    def _unseen(self) -> int:
+        """The packets that should have given a picture, less those that have."""
+        # Each field of an interlaced picture may have a packet.
+        return self._packets - self.pictures - self._excused - self.interlaced
 
     @property
     def total(self) -> int:

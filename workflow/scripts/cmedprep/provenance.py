@@ -10,7 +10,7 @@ from typing import Any
 from cmedplan.digests import digest_file
 from cmedplan.fingerprint import code_fingerprint
 from cmedprep.schemas import SCHEMA_VERSION
-from cmedprep.tables import read_provenance
+from cmedprep.tables import BY_PART, read_provenance
 
 PACKAGES = (
     *("av", "mediapipe", "numpy", "opencv-python-headless", "pyarrow"),
@@ -23,7 +23,6 @@ MODELS = (
 )
 """The models behind `faces`, as files of the MediaPipe package."""
 
-_BY_PART = ("sample_apex", "measure_motion")
 _SCRIPTS = Path(__file__).parent.parent
 
 
@@ -64,7 +63,7 @@ def upstream_of(tables: Iterable[Path]) -> dict[str, Any]:
     for table in tables:
         made = read_provenance(table)
         origin = {"code": made["code"], "parameters": made["parameters"]}
-        if made["stage"] in _BY_PART:
+        if made["stage"] in BY_PART.values():
             upstream.setdefault(made["stage"], {})[table.parent.name] = origin
         else:
             upstream[made["stage"]] = origin

@@ -19,7 +19,7 @@ from typing import Any
 
 from cmedplan.atomic import clear_parts
 from cmedplan.names import key
-from cmedprep.tables import open_table, read_provenance
+from cmedprep.tables import BY_PART, open_table, read_provenance
 
 TABLES = {
     "videos": "probe_videos",
@@ -34,9 +34,6 @@ TABLES = {
 
 PAGES = {"reports": "report_subject"}
 """The folder with one page for each subject, and the rule that makes it."""
-
-PARTS = {"samples": "sample_apex", "motion": "measure_motion"}
-"""The folders with a folder of such tables for each scheme or method, and their rules."""
 
 LOGGED = tuple(
     dict.fromkeys(
@@ -172,8 +169,8 @@ def _is_table_of(path: Path, subject: str) -> bool:
     except (OSError, RuntimeError, ValueError, KeyError):  # no table, or one that is broken
         return False
     stage, folder = made.get("stage"), path.parent
-    if stage in PARTS.values():
-        right = PARTS.get(folder.parent.name) == stage and folder.name == _part_of(made)
+    if stage in BY_PART.values():
+        right = BY_PART.get(folder.parent.name) == stage and folder.name == _part_of(made)
     else:
         right = stage is not None and stage == TABLES.get(folder.name)
     return right and owners <= {subject}
@@ -196,7 +193,7 @@ def _remove_of_parts(subject: str, folders: Iterable[Path]) -> list[Path]:
     """Remove a subject's tables, logs and timings of schemes and methods; return which had any."""
     emptied = []
     for folder in folders:
-        if folder.parent.name in PARTS:
+        if folder.parent.name in BY_PART:
             removed = _remove_table(folder, subject)
         else:
             removed = _remove_file(folder / f"{subject}{_LOGS[folder.parent.parent.name]}")
@@ -220,7 +217,7 @@ def _remove_images(images: Path, subject: str) -> None:
 
 
 def _table_folders(results: Path) -> list[Path]:
-    parts = (folder for name in PARTS for folder in _folders(results / name))
+    parts = (folder for name in BY_PART for folder in _folders(results / name))
     return [*_existing(results / name for name in TABLES), *parts]
 
 

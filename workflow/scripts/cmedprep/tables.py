@@ -19,8 +19,8 @@ PROVENANCE_KEY = b"cmed"
 CLIP_KEY_NAMES = ("clip_id", "subject", "emotion", "filename")
 FRAME_KEY_NAMES = (*CLIP_KEY_NAMES, "frame_index", "timestamp_s")
 
-BY_PART = ("samples", "motion")
-"""The folders of results with a folder for each scheme or method."""
+BY_PART = {"samples": "sample_apex", "motion": "measure_motion"}
+"""The folders of results with a folder for each scheme or method, and the rules that make them."""
 
 
 class TableWriter:
