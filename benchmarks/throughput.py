@@ -27,7 +27,8 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONTENDERS = REPOSITORY / "benchmarks" / "contenders"
-FLOOR, SCRIPT, ONE, TWO = "floor", "script", "workflow, 1 core", "workflow, 2 cores"
+FLOOR, SCRIPT, LOOP = "floor", "script", "one loop"
+ONE, TWO = "workflow, 1 core", "workflow, 2 cores"
 FEW_SCRIPT, DLIB = "script, every 8th clip", "dlib HOG + 68 points"
 PEERS = {
     DLIB: ("dlib_68.py", "dlib-bin", "face_recognition_models", "setuptools<81"),
@@ -306,6 +307,7 @@ def main() -> None:
     contenders = {
         FLOOR: Contender(script("bare_loop.py", clips), n_frames),
         SCRIPT: Contender(script("usual_script.py", clips), n_frames),
+        LOOP: Contender(script("one_loop.py", clips), n_frames),
         ONE: Contender(workflow(root, 1), n_frames),
         TWO: Contender(workflow(root, 2), n_frames),
     }

@@ -162,9 +162,10 @@ MODULES = {
         cmedprep/faces.py cmedprep/following.py cmedprep/landmarks.py cmedprep/video.py
         """,
     ALIGNMENT: """
-        align_faces.py cmedprep/alignment.py cmedprep/geometry.py cmedprep/motion.py
-        cmedprep/pose.py cmedprep/reference.py cmedprep/skin.py cmedprep/smoothing.py
-        cmedprep/stabilise.py cmedprep/texture.py cmedprep/tracks.py cmedprep/views.py
+        align_faces.py cmedprep/alignment.py cmedprep/certificate.py cmedprep/geometry.py
+        cmedprep/motion.py cmedprep/pose.py cmedprep/reference.py cmedprep/skin.py
+        cmedprep/smoothing.py cmedprep/stabilise.py cmedprep/texture.py cmedprep/tracks.py
+        cmedprep/views.py
         """,
     FRAMES: """
         extract_frames.py cmedprep/crops.py cmedprep/expression.py cmedprep/extraction.py

@@ -199,10 +199,10 @@ def test_eyes_come_to_lie_on_the_template(face: str) -> None:
 @pytest.mark.parametrize("face", FACES)
 def test_held_out_skin_tells_how_large_the_true_error_is(face: str, kind: str) -> None:
     found, scores = stabilised(face, kind), scores_of(face, kind)
-    noise = 0.06  # px, by which a point's own track errs
-    assert scores.ours[1] / 2.5 <= found.residual_jitter_px <= 2 * scores.ours[1] + noise
-    # Of a turn it sees less than there is: most of the parallax is on few points.
-    assert scores.ours[0] / 3.5 <= found.residual_drift_px <= 2 * scores.ours[0] + noise
+    noise = 0.03  # px: two halves of the tracks differ by twice the error of all of them
+    most = 1.25 if kind == "hand" else 1.0
+    assert 0.75 * scores.ours[1] <= found.residual_jitter_px <= most * scores.ours[1] + noise
+    assert 0.75 * scores.ours[0] <= found.residual_drift_px <= most * scores.ours[0] + noise
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -210,9 +210,22 @@ def test_held_out_skin_tells_how_large_the_true_error_is(face: str, kind: str) -
 def test_held_out_skin_tells_how_large_the_landmarks_error_is(face: str, kind: str) -> None:
     found, clip = stabilised(face, kind), clip_of(face, kind)
     drift, jitter = score_alignment(clip.coarse, clip.truth)
-    assert jitter / 2 <= found.landmark_jitter_px <= 1.35 * jitter
-    assert drift / 2.5 <= found.landmark_drift_px <= 1.35 * drift
+    assert 0.85 * jitter <= found.landmark_jitter_px <= 1.15 * jitter
+    assert 0.8 * drift <= found.landmark_drift_px <= 1.05 * drift
     assert found.residual_jitter_px < found.landmark_jitter_px
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_noise_of_single_tracks_is_not_taken_for_motion(face: str) -> None:
+    clip = clip_of(face, "turn 3")
+    grain = np.random.default_rng(0).normal(0, 8, (N_FRAMES, *clip.frames[0].shape))
+    noisy = [
+        np.clip(f + g, 0, 255).astype(np.uint8) for f, g in zip(clip.frames, grain, strict=True)
+    ]
+    found = stabilise(lambda: iter(noisy), clip.landmarks, clip.coarse, TEMPLATE)
+    drift, jitter = score_alignment(found.matrix, clip.truth)
+    assert 0.8 * jitter <= found.residual_jitter_px <= 2 * jitter
+    assert 0.8 * drift <= found.residual_drift_px <= 1.1 * drift
 
 
 def test_blur_grows_with_blur_and_not_with_darkness() -> None:

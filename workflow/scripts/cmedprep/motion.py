@@ -18,6 +18,8 @@ _SCALE_PX, _SCALE_PER_MEDIAN = 0.15, 1.5
 _INLIER = 0.25
 # Parallax that is no surprise, px per px of depth: the tangent of 17 degrees.
 _TURN_PRIOR = 0.3
+# How far from a track skin is taken to move with it, in inter-ocular distances.
+_NEAR = 0.3
 # With less a frame falls back: parts of the face with a track that agrees, standard error.
 _MIN_COVER, _MAX_ERROR_PX = 0.34, 0.75
 
@@ -123,6 +125,26 @@ def trusted(reference: Reference, motion: Motion) -> np.ndarray:
         & (motion.error_px < _MAX_ERROR_PX)
     )
     return trusted
+
+
+def seen_by_half(reference: Reference, motion: Motion, fold: int) -> np.ndarray:
+    """Return where the tracks of one fold put the skin.
+
+    One track errs by more than a good alignment; what those of a fold say together errs less, and
+    holds for all of the skin around them, wherever its texture is.
+
+    Returns
+    -------
+    ndarray, shape (n, points, 2)
+        The reference's `target` in each pre-aligned frame, in crop pixels; NaN where no track of
+        the fold that moves with the head is near.
+    """
+    own = reference.fold == fold
+    apart = np.linalg.norm(reference.target[:, None] - reference.points[own], axis=-1)
+    near = apart < _NEAR * reference.template.inter_ocular
+    seen: np.ndarray = reference.target + reference.target_design @ motion.parameters[1 + fold]
+    seen[~(motion.inliers[:, own] @ near.T)] = np.nan
+    return seen
 
 
 def undo(reference: Reference, parameters: np.ndarray) -> np.ndarray:

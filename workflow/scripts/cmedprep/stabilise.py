@@ -12,22 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmedprep.geometry import Template, apply, compose, interpolate_similarities, invert
+from cmedprep.certificate import held_out_stillness, stillness
+from cmedprep.geometry import Template
 from cmedprep.reference import Frames
 from cmedprep.smoothing import smooth_alignment
 from cmedprep.texture import blur_of, look
-from cmedprep.views import FINEST_PX, View, disagreement, join, views_of
+from cmedprep.views import FINEST_PX, disagreement, join, views_of
 
 
 @dataclass(frozen=True, slots=True)
 class Stabilised:
     """The alignment of a clip of n frames.
-
-    *Jitter* is the movement from frame to frame, and *drift* the distance from its own mean
-    place, of skin in the aligned clip: RMS over frames and points, in crop pixels. Both hold the
-    points' own tracking noise, some hundredths of a pixel and more in a noisy clip, and the drift
-    of a turning head holds the parallax that no similarity can remove. NaN where nothing was
-    tracked.
 
     Attributes
     ----------
@@ -47,10 +42,9 @@ class Stabilised:
     blur : ndarray, shape (n,)
         0 (sharp) to 1, see `texture.blur_of`; NaN without a face.
     residual_jitter_px, residual_drift_px : float
-        Of this alignment. Each point is judged by a fit without it and its neighbours, and a frame
-        whose tracks may not be trusted by how far it departs from the path between those around it.
+        Of this alignment, see `certificate.held_out_stillness`; NaN where nothing was tracked.
     landmark_jitter_px, landmark_drift_px : float
-        Of the landmarks' alignment, on the same points in the same frames.
+        Of the landmarks' alignment, on the same skin in the same frames.
     """
 
     matrix: np.ndarray
@@ -115,12 +109,8 @@ def stabilise(
     matrix = (share[..., None, None] * everything).sum(axis=0)
     matrix = smooth_alignment(matrix, 1.0 / precision.sum(axis=0), (tracked, coarse), template)
 
-    jitter, drift = _with_lost_frames(
-        *_held_out(views, best, _only(matrix, refined)),
-        _departure(matrix, refined, views[0].reference.target, template),
-        refined,
-    )
-    landmark_jitter, landmark_drift = _by_landmarks(views, best, _only(coarse, refined))
+    ours = held_out_stillness(views, matrix, template)
+    landmarks_own = stillness(views, coarse)
     return Stabilised(
         matrix=matrix,
         refined=refined,
@@ -129,10 +119,10 @@ def stabilise(
         residual_px=of_best([view.motion.residual_px for view in views]),
         error_px=of_best([view.motion.error_px for view in views]),
         blur=views[0].tracks.blur,
-        residual_jitter_px=jitter,
-        residual_drift_px=drift,
-        landmark_jitter_px=landmark_jitter,
-        landmark_drift_px=landmark_drift,
+        residual_jitter_px=ours.jitter,
+        residual_drift_px=ours.drift,
+        landmark_jitter_px=landmarks_own.jitter,
+        landmark_drift_px=landmarks_own.drift,
     )
 
 
@@ -153,104 +143,3 @@ def by_landmarks_only(open_frames: Frames, coarse: np.ndarray, template: Templat
 
 def _only(matrix: np.ndarray, frames: np.ndarray) -> np.ndarray:
     return np.where(frames[:, None, None], matrix, np.nan)
-
-
-def _held_out(views: list[View], best: np.ndarray, matrix: np.ndarray) -> tuple[float, float]:
-    """Measure how still skin stands that the fit did not use: jitter and drift.
-
-    Parameters
-    ----------
-    views : list of View
-        Whose points are looked at.
-    best : ndarray of int, shape (n,)
-        The view whose points are looked at in each frame.
-    matrix : ndarray, shape (n, 2, 3)
-        The final alignment, NaN where it is not to be judged.
-    """
-    # For either fold the other one's fit, then whatever the alignment did beyond the fit to all.
-    return _stillness(
-        views,
-        best,
-        [
-            [compose(compose(matrix, invert(v.matrix)), v.similarity[2 - fold]) for fold in (0, 1)]
-            for v in views
-        ],
-    )
-
-
-def _departure(
-    matrix: np.ndarray, refined: np.ndarray, skin: np.ndarray, template: Template
-) -> np.ndarray:
-    """Return by how much frames without trusted tracks leave the path of those around them.
-
-    What spoils the tracks (a blur, a hand, darkness) spoils the landmarks as well. Where the head
-    did move there, this says too much and not too little.
-
-    Returns
-    -------
-    ndarray, shape (n, points, 2)
-        On skin, in crop pixels; 0 for refined frames, NaN where there is no face.
-    """
-    path = interpolate_similarities(_only(matrix, refined), np.array(template.eye_midpoint))
-    first, last = np.flatnonzero(refined)[[0, -1]]
-    path[:first], path[last:] = path[first], path[last]
-    apart: np.ndarray = apply(compose(matrix, invert(path)), skin) - skin
-    apart[refined] = 0.0
-    return apart
-
-
-def _with_lost_frames(
-    jitter: float, drift: float, departure: np.ndarray, refined: np.ndarray
-) -> tuple[float, float]:
-    """Take the frames that no track has judged into a clip's jitter and drift."""
-    steps = np.diff(departure, axis=0)
-    judged = refined[1:] & refined[:-1]
-    return (
-        _joint_rms(jitter, judged, steps),
-        _joint_rms(drift, refined, departure),
-    )
-
-
-def _joint_rms(known: float, judged: np.ndarray, others: np.ndarray) -> float:
-    """Return the RMS over frames of which some, together, have a known one."""
-    squares = np.square(others).sum(axis=-1).mean(axis=-1)
-    lost = squares[~judged & np.isfinite(squares)]
-    total = judged.sum() * known**2 + lost.sum()
-    return float(np.sqrt(total / (judged.sum() + len(lost)))) if judged.any() else known
-
-
-def _by_landmarks(views: list[View], best: np.ndarray, coarse: np.ndarray) -> tuple[float, float]:
-    """Measure the same of matrices that no track has touched."""
-    return _stillness(views, best, [2 * [compose(coarse, invert(v.tracks.start))] for v in views])
-
-
-def _stillness(
-    views: list[View], best: np.ndarray, to_crop: list[list[np.ndarray]]
-) -> tuple[float, float]:
-    """Return jitter and drift under matrices (n, 2, 3), pre-aligned to crop, per view and fold."""
-    positions = []
-    for number, (view, by_fold) in enumerate(zip(views, to_crop, strict=True)):
-        seen = view.reference.points + view.tracks.flow
-        moved = [apply(matrix, seen) for matrix in by_fold]
-        position = np.where(view.reference.fold[:, None] == 0, *moved)
-        position[~view.motion.inliers | (best != number)[:, None]] = np.nan
-        positions.append(position)
-    together = np.concatenate(positions, axis=1)
-    if np.isfinite(together).any(axis=(1, 2)).sum() < 2:
-        return float("nan"), float("nan")
-    return _rms(np.diff(together, axis=0)), _rms(together - _nanmean(together))
-
-
-def _nanmean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis of what is there; NaN, silently, where nothing is."""
-    known = np.isfinite(values)
-    count = known.sum(axis=0)
-    mean: np.ndarray = np.where(known, values, 0.0).sum(axis=0) / np.where(count, count, np.nan)
-    return mean
-
-
-def _rms(vectors: np.ndarray) -> float:
-    """RMS length of the vectors (n, points, 2) that are there."""
-    squared = np.square(vectors).sum(axis=-1)
-    known = squared[np.isfinite(squared)]
-    return float(np.sqrt(known.mean())) if len(known) else float("nan")
