@@ -42,10 +42,6 @@ def held_out_stillness(views: list[View], matrix: np.ndarray, template: Template
     template : Template
         Where the face stands.
     """
-    error = np.sqrt(np.stack([view.variance for view in views]).min(axis=0))
-    sure = error < _SURE_PX
-    if sure.sum() < 2:
-        sure = np.isfinite(error)
     # For either half the other one's fit, then whatever the alignment did beyond the fit to all.
     to_crop = [
         [compose(compose(matrix, invert(v.matrix)), v.similarity[2 - fold]) for fold in (0, 1)]
@@ -54,8 +50,9 @@ def held_out_stillness(views: list[View], matrix: np.ndarray, template: Template
     seen, weight = _seen(views, to_crop)
     if (weight > 0).any(axis=1).sum() < 2:
         return Stillness(float("nan"), float("nan"))
+    sure = _sure(views)
     away = _departure(matrix, sure, views[0].reference.target, template)
-    steps, places = _squares(seen, weight)
+    steps, places = _squares(seen, weight, sure)
     steps_away, away = (
         np.square(x).sum(axis=-1).mean(axis=-1) for x in (np.diff(away, axis=0), away)
     )
@@ -69,8 +66,15 @@ def held_out_stillness(views: list[View], matrix: np.ndarray, template: Template
 def stillness(views: list[View], matrix: np.ndarray) -> Stillness:
     """Measure an alignment that no track has touched; parameters as in `held_out_stillness`."""
     to_crop = [2 * [compose(matrix, invert(view.tracks.start))] for view in views]
-    steps, places = _squares(*_seen(views, to_crop))
+    steps, places = _squares(*_seen(views, to_crop), _sure(views))
     return Stillness(_rms(steps), _rms(places))
+
+
+def _sure(views: list[View]) -> np.ndarray:
+    """Mark the frames whose tracks are sure judges; if hardly any are, those with tracks; (n,)."""
+    error: np.ndarray = np.sqrt(np.stack([view.variance for view in views]).min(axis=0))
+    sure: np.ndarray = error < _SURE_PX
+    return sure if sure.sum() > 1 else np.isfinite(error)
 
 
 def _seen(views: list[View], to_crop: list[list[np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -95,15 +99,19 @@ def _seen(views: list[View], to_crop: list[list[np.ndarray]]) -> tuple[np.ndarra
     return np.concatenate(positions, axis=1), np.concatenate(weights, axis=1)
 
 
-def _squares(seen: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _squares(
+    seen: np.ndarray, weight: np.ndarray, sure: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean square of steps (n - 1,) and of distances from the mean place (n,).
 
-    NaN where nothing was seen.
+    The mean place is that of the sure frames. NaN where nothing was seen.
     """
     both = np.sqrt(weight[1:] * weight[:-1])
     steps = _mean(np.square(np.diff(seen, axis=0)).sum(axis=-1).T, both.T)
-    mean = _mean(seen, weight[..., None])
-    return steps, _mean(np.square(seen - np.nan_to_num(mean)).sum(axis=-1).T, weight.T)
+    mean = _mean(seen[sure], weight[sure, :, None])
+    known = np.isfinite(mean[:, 0])
+    apart = np.square(seen - np.nan_to_num(mean)).sum(axis=-1)
+    return steps, _mean(apart.T, (known * weight).T)
 
 
 def _departure(
