@@ -144,6 +144,13 @@ def test_a_short_gap_of_steady_motion_is_bridged(method: str, gap: int) -> None:
     )
 
 
+def test_in_a_gap_the_view_of_the_crops_centre_moves_straight() -> None:
+    motion = head_motion(20)[[0, 10, 19]]  # far apart, so that another point's path is a curve
+    aligned = align(hide(clip_of(motion), 1), "landmarks", max_gap=1)
+    seen = apply(invert(aligned.matrix), np.full((3, 1, 2), 111.5))[:, 0]
+    np.testing.assert_allclose(seen[1], (seen[0] + seen[2]) / 2, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("unseen", "max_gap", "bridged"),
     [

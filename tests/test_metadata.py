@@ -133,6 +133,14 @@ def test_nul_bytes_are_kept_for_the_row_to_be_judged(tmp_path: Path) -> None:
     assert row.filename == "a\0b.mp4"
 
 
+def test_a_header_with_a_quote_that_is_never_closed_is_refused_as_what_it_is(
+    tmp_path: Path,
+) -> None:
+    message = refusal(tmp_path, '"subject,filename,emotion,apex_frame\nS1,vid1.mp4,Happy,12\n')
+    assert "a CSV header" in message
+    assert "subject,filename" in message
+
+
 @pytest.mark.parametrize("missing", COLUMNS)
 def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path, missing: str) -> None:
     header = [column for column in COLUMNS if column != missing] + ["Notes"]

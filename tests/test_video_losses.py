@@ -194,6 +194,50 @@ def test_each_field_may_have_a_packet() -> None:
     assert account.lost == 3
 
 
+class Content(bytes):
+    """A packet that is read like its bytes."""
+
+    size, pts, is_discard, is_keyframe = 9, 0, False, False
+
+
+@pytest.mark.parametrize(("head", "shown"), [(0x10, True), (0x1F, True), (0xEF, False), (0, False)])
+def test_a_picture_of_vp8_is_shown_by_one_bit_alone(head: int, shown: bool) -> None:
+    account = Account("vp8")
+    account.add_packet(Content([head, 1, 2]))
+    assert (account.stored, account.lost) == (1, int(shown))
+
+
+def test_what_an_edit_list_hides_is_stored_and_not_missed() -> None:
+    account = Account("h264")
+    account.add_packet(Stored(is_discard=True))
+    account.add_packet(Stored(size=0))
+    assert (account.stored, account.lost) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("codec", "size", "lost"), [("mpeg4", 19, 0), ("mpeg4", 20, 1), ("h264", 1, 1)]
+)
+def test_only_a_packet_of_nothing_is_excused(codec: str, size: int, lost: int) -> None:
+    account = Account(codec)
+    account.add_packet(Stored(size=size))
+    assert account.lost == lost
+
+
+@pytest.mark.parametrize(
+    ("seen", "lost", "cut_off"), [(4, 0, 0), (3, 0, 1), (2, 0, 2), (1, 1, 2), (5, 0, 0)]
+)
+def test_what_is_cut_off_is_no_more_than_what_comes_before_the_first_key_frame(
+    seen: int, lost: int, cut_off: int
+) -> None:
+    account = Account("h264")
+    for pts, is_keyframe in ((3, True), (1, False), (2, False), (6, True)):
+        account.add_packet(Stored(pts=pts, is_keyframe=is_keyframe))
+    for _ in range(seen):
+        account.add_picture(Stored(interlaced_frame=False))
+    assert (account.lost, account.cut_off) == (lost, cut_off)
+    assert account.total == seen + lost
+
+
 # --- zeros in place of the rest --------------------------------------------------------------
 
 
