@@ -1,5 +1,6 @@
 """Every clip's status is the first fault that is found, with a reason, and never a guess."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from cmedplan.metadata import MetadataRow
 from cmedplan.plan import PROCESSABLE, PlannedClip
 from cmedplan.scan import VideoFile
-from cmedprep.ledger import assess_clip, list_unprocessed, probe_clip
+from cmedprep.decoding import VideoFacts
+from cmedprep.ledger import assess_clip, clip_keys, list_unprocessed, probe_clip
 from cmedprep.probing import Limits, Prober
 from cmedprep.schemas import INDEX, VIDEOS
 
@@ -266,6 +268,7 @@ def test_a_video_is_probed_digested_and_processed(tmp_path: Path) -> None:
     make_video(tmp_path / FILE.path)
     row = probe(planned(), tmp_path)
     assert (row["video_status"], row["processed"]) == ("ok", True)
+    assert (row["emotion"], row["path"]) == ("Happy", FILE.path)
     assert (row["width"], row["height"], row["n_frames"], row["fps"]) == (32, 16, 5, 25.0)
     assert row["size_bytes"] == (tmp_path / FILE.path).stat().st_size
     assert len(row["sha256"]) == 64
@@ -285,8 +288,42 @@ def test_a_file_that_is_no_video_keeps_its_digest(tmp_path: Path, content: bytes
     assert (row["video_status"], row["processed"]) == ("unreadable_video", False)
     assert row["size_bytes"] == len(content)
     assert row["sha256"]
-    assert row["n_frames"] is None
+    assert (row["n_frames"], row["path"]) == (None, FILE.path)
     assert assess(facts=row)["status"] == "unreadable_video"
+
+
+class NoProber(Prober):
+    """Opens no video."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(Limits())
+        self.error = error
+
+    def probe(self, path: Path) -> VideoFacts:
+        raise self.error
+
+
+def test_a_file_without_the_right_to_be_read_is_a_row_and_other_trouble_is_none(
+    tmp_path: Path,
+) -> None:
+    make_video(tmp_path / FILE.path)
+    denied = NoProber(PermissionError(errno.EACCES, "Permission denied"))
+    row = probe_clip(planned(), tmp_path, denied)
+    assert (row["video_status"], row["processed"]) == ("unreadable_video", False)
+    assert (row["video_reason"], row["path"]) == ("Permission denied", FILE.path)
+    with pytest.raises(OSError, match="stale"):
+        probe_clip(planned(), tmp_path, NoProber(OSError(errno.ESTALE, "stale")))
+
+
+@pytest.mark.parametrize(
+    ("status", "processed"), [("ok", True), ("conflicting_apex", True), ("stray_video", False)]
+)
+def test_a_video_that_is_known_is_not_opened(status: str, processed: bool) -> None:
+    # A row of an earlier probe, whose clip may have been of another use.
+    earlier = FACTS | {"clip_id": "S1/Happy/old", "processed": not processed}
+    never = NoProber(AssertionError("it is opened"))
+    row = probe_clip(planned(status=status), Path("nowhere"), never, {FILE.path: earlier})
+    assert row == FACTS | clip_keys(planned(status=status)) | {"processed": processed}
 
 
 def test_a_clip_without_a_file_has_no_facts(tmp_path: Path) -> None:

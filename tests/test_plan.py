@@ -224,6 +224,22 @@ def test_rows_that_contradict_each_other_leave_the_clip_without_an_apex(
     assert f"`{other or 'blank'}`" in kept.reason
 
 
+def test_which_of_repeated_rows_is_kept_does_not_hang_on_their_order(tmp_path: Path) -> None:
+    rows = [("S1", "a.mp4", "Happy", "7"), ("s1", "A", "happy", " 7.0 "), ("S1", "a", "Happy", "7")]
+    plans = [
+        plan_of(tmp_path, ["Happy/S1/a.mp4"], order)
+        for order in (rows, rows[::-1], rows[1:] + rows[:1])
+    ]
+    assert len({digest_clips(plan.clips("S1"), files=False) for plan in plans}) == 1
+
+
+def test_a_row_that_names_no_clip_is_no_duplicate_of_another(tmp_path: Path) -> None:
+    rows = [("S1", "a.mp4", "Bored", "7"), ("S1", "a.mp4", "Bored", "8")]
+    assert statuses(plan_of(tmp_path, [], rows)) == {"unknown_emotion": 2}
+    nobody = [("", "a.mp4", "Happy", "7"), ("", "a.mp4", "Happy", "7")]
+    assert statuses(plan_of(tmp_path, [], nobody)) == {"invalid_name": 2}
+
+
 def test_the_same_name_under_two_emotions_is_two_clips(tmp_path: Path) -> None:
     rows = [("S1", "a.mp4", "Happy", "7"), ("S1", "a.mp4", "Sad", "9")]
     plan = plan_of(tmp_path, ["Happy/S1/a.mp4", "Sad/S1/a.mp4"], rows)
