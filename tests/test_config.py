@@ -81,12 +81,22 @@ def with_scheme(**scheme: Any) -> dict[str, Any]:
         {"eye_midpoint": [1000, 90]},
         {"eye_midpoint": [112, -1]},
         {"inter_ocular": 230},
+        {"eye_midpoint": [112, 223.5]},
+        {"eye_midpoint": [111, 90], "inter_ocular": 223},
+        {"eye_midpoint": [112, 90], "inter_ocular": 223},
     ],
 )
 def test_a_template_whose_eyes_are_outside_is_refused(template: dict[str, Any]) -> None:
     message = refusal(with_root(alignment={"template": template}))
     assert "both eyes inside" in message
     assert "`crop.size`" in message
+
+
+@pytest.mark.parametrize("y", [0, 223])
+def test_eyes_may_lie_in_the_outermost_pixels(y: int) -> None:
+    at_the_rim = {"size": 224, "inter_ocular": 223, "eye_midpoint": [111.5, y]}
+    config = completed(with_root(alignment={"template": at_the_rim}))
+    assert config["alignment"]["template"] == at_the_rim
 
 
 def test_a_smaller_template_with_all_three_keys_is_accepted() -> None:
@@ -106,6 +116,12 @@ def test_the_home_folder_is_found_as_a_shell_would(monkeypatch: pytest.MonkeyPat
     assert config["dataset"]["root"] == "/home/someone/CMED"
     assert config["output"] == "/home/someone/results"
     assert completed(with_root(output="a~b"))["output"] == "a~b"
+
+
+def test_columns_may_have_any_headers_of_their_own() -> None:
+    columns = {"subject": "ID", "filename": "Clip", "emotion": None, "apex_frame": "Apex"}
+    config = {"dataset": {"root": "CMED", "columns": columns}}
+    assert completed(config)["dataset"]["columns"] == columns
 
 
 def test_a_header_that_two_columns_claim_is_refused() -> None:

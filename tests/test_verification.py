@@ -89,6 +89,81 @@ def test_small_differences_are_equivalent_and_large_ones_different(
 
 
 @pytest.mark.parametrize(
+    ("apart", "within"),
+    [
+        ({"landmarks": 0.249}, True),
+        ({"landmarks": 0.251}, False),
+        ({"matrix": 0.0999}, True),
+        ({"matrix": 0.1001}, False),
+        ({"psnr": 45.01}, True),
+        ({"psnr": 44.99}, False),
+    ],
+)
+def test_the_tolerances_are_the_documented_ones_in_pixels_of_the_crop(
+    published: dict[str, Any], apart: dict[str, float], within: bool
+) -> None:
+    ((name, size),) = apart.items()
+    row = copy.deepcopy(published)
+    for fingerprint in row["fingerprints"]:
+        if name == "landmarks":  # are in source pixels
+            row["faces_sha256"] = "other"
+            linear = np.reshape(fingerprint["matrix"], (2, 3))[:, :2]
+            fingerprint["landmarks"][0] += size / np.sqrt(np.linalg.det(linear))
+        elif name == "matrix":
+            row["alignment_sha256"] = "other"
+            fingerprint["matrix"][2] += size
+        else:
+            row["frames_sha256"] = "other"
+            step = np.sqrt(255**2 / 10 ** (size / 10) * 224 * 224 * 3)
+            fingerprint["projections"] = [p + step for p in fingerprint["projections"]]
+    measured = compare_clips(published, row)
+    assert measured["verdict"] == ("equivalent" if within else "different")
+    column = {"landmarks": "landmark_distance_px", "matrix": "matrix_distance_px"}
+    assert measured[column.get(name, "psnr_db")] == pytest.approx(size, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "verdict"),
+    [
+        (0.2, 0.299, "equivalent"),
+        (0.2, 0.301, "different"),
+        (0.2, None, "different"),
+        (None, 0.2, "different"),
+        (None, None, "equivalent"),  # by a method that certifies nothing
+    ],
+)
+def test_near_transforms_need_near_residuals(
+    published: dict[str, Any], before: float | None, now: float | None, verdict: str
+) -> None:
+    theirs = published | {"residual_jitter_px": before}
+    ours = other_cpu(published, matrix=0.01) | {"residual_jitter_px": now}
+    assert compare_clips(theirs, ours)["alignment"] == verdict
+
+
+def test_what_cannot_be_measured_is_null(published: dict[str, Any]) -> None:
+    row = compare_clips(published, published | {"crop_px": 112, "frames_sha256": "other"})
+    assert row["landmark_distance_px"] is row["matrix_distance_px"] is row["psnr_db"] is None
+
+
+@pytest.mark.parametrize(("place", "whose"), [(0, "published"), (1, "recomputed")])
+def test_a_manifest_without_the_video_is_named_with_the_reason(
+    published: dict[str, Any], place: int, whose: str
+) -> None:
+    rows = [published, published]
+    rows[place] = published | {"sha256": None, "reason": "no file of that name"}
+    row = compare_clips(*rows)
+    assert row["verdict"] == "source_differs"
+    assert row["note"] == f"the {whose} manifest has no video for it: no file of that name"
+
+
+def test_clips_are_listed_in_one_order(published: dict[str, Any]) -> None:
+    names = [f"Subject_01/Happy/{name}" for name in "cab"]
+    rows = [published | {"clip_id": name} for name in names]
+    compared = compare_manifests(rows[:2], rows[1:])
+    assert [row["clip_id"] for row in compared] == sorted(names)
+
+
+@pytest.mark.parametrize(
     ("change", "first"),
     [
         ({"status": "apex_missing"}, "index"),
