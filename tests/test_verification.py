@@ -104,18 +104,18 @@ def test_the_tolerances_are_the_documented_ones_in_pixels_of_the_crop(
 ) -> None:
     ((name, size),) = apart.items()
     row = copy.deepcopy(published)
-    for fingerprint in row["fingerprints"]:
-        if name == "landmarks":  # are in source pixels
-            row["faces_sha256"] = "other"
-            linear = np.reshape(fingerprint["matrix"], (2, 3))[:, :2]
-            fingerprint["landmarks"][0] += size / np.sqrt(np.linalg.det(linear))
-        elif name == "matrix":
-            row["alignment_sha256"] = "other"
-            fingerprint["matrix"][2] += size
-        else:
-            row["frames_sha256"] = "other"
-            step = np.sqrt(255**2 / 10 ** (size / 10) * 224 * 224 * 3)
-            fingerprint["projections"] = [p + step for p in fingerprint["projections"]]
+    fingerprint = row["fingerprints"][3]  # the worst frame decides
+    if name == "landmarks":  # are in source pixels
+        row["faces_sha256"] = "other"
+        linear = np.reshape(fingerprint["matrix"], (2, 3))[:, :2]
+        fingerprint["landmarks"][0] += size / np.sqrt(np.linalg.det(linear))
+    elif name == "matrix":
+        row["alignment_sha256"] = "other"
+        fingerprint["matrix"][2] += size
+    else:
+        row["frames_sha256"] = "other"
+        step = np.sqrt(255**2 / 10 ** (size / 10) * 224 * 224 * 3)
+        fingerprint["projections"] = [p + step for p in fingerprint["projections"]]
     measured = compare_clips(published, row)
     assert measured["verdict"] == ("equivalent" if within else "different")
     column = {"landmarks": "landmark_distance_px", "matrix": "matrix_distance_px"}
@@ -239,6 +239,17 @@ def test_a_peak_that_is_hardly_another_is_equivalent(published: dict[str, Any]) 
     assert (row["verdict"], row["first"]) == ("equivalent", "expression")
     row = compare_clips(sure, sure | {"motion_apex_frame": 4, "expression_sha256": "x"})
     assert (row["verdict"], row["first"]) == ("different", "expression")
+
+
+@pytest.mark.parametrize(("snr", "verdict"), [(7.99, "equivalent"), (8.0, "different")])
+def test_an_apex_that_is_sure_does_not_move(
+    published: dict[str, Any], snr: float, verdict: str
+) -> None:
+    calm = published | {"motion_apex_frame": 1, "motion_peak_px": 0.1, "motion_snr": snr}
+    moved = {"motion_apex_frame": 4, "motion_peak_px": 0.2, "expression_sha256": "x"}
+    assert compare_clips(calm, other_cpu(calm, pixels=20) | moved)["expression"] == verdict
+    sure = moved | {"motion_snr": 20.0}
+    assert compare_clips(calm, other_cpu(calm, pixels=20) | sure)["expression"] == "different"
 
 
 def test_an_apex_that_is_a_guess_may_move_with_the_images_and_not_without(
