@@ -57,6 +57,7 @@ def test_all_are_there_in_order_with_the_number_of_their_row(
     table = gather(planned, tmp_path, {"S1", "S2"})
     assert table.schema.equals(CLIPS)
     rows = table.to_pylist()
+    assert sorted(row["metadata_row"] for row in rows if row["metadata_row"]) == [1, 2, 3, 4, 5]
     assert [row["subject"] for row in rows] == [*("S1", "S1", "S1"), "S2", "S3", "S4", None]
     numbered = {
         row["metadata_filename"]: row["metadata_row"] for row in rows if row["subject"] == "S1"
