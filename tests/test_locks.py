@@ -1,5 +1,6 @@
 """A killed run's lock is cleared, and a living one's never."""
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -75,6 +76,30 @@ def test_the_lock_of_a_living_run_stays(folder: Path) -> None:
     let_go()
     living.communicate(b"\n")
     assert hold_folder(folder, "results")
+
+
+def test_the_lock_of_a_run_that_began_beside_another_stays_when_that_one_ends(folder: Path) -> None:
+    hold_folder(folder, "results")
+    (folder / "locks" / "0.input.lock").write_text("results/videos/S.parquet\n")
+    assert not hold_folder(folder, "results")
+    os.close(locks._HELD.pop(0))  # the first one ends
+    assert not hold_folder(folder, "results")
+    assert left(folder) == 1
+
+
+def test_on_a_disk_without_locks_nothing_is_cleared_and_nobody_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr(fcntl, "lockf", no_locks)
+    assert not hold_folder(folder, "results")
+    assert left(folder) == 2
+    for _ in range(2):
+        hold_output(tmp_path / "results")
+        hold_output(tmp_path / "results", ["S1"])
 
 
 def test_the_lock_of_another_machine_stays_for_the_user(folder: Path) -> None:
@@ -182,6 +207,24 @@ def test_an_output_folder_that_can_be_made_is_accepted(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize("closed", ["", "manifests"])
+def test_an_output_folder_that_cannot_be_written_is_refused(
+    tmp_path: Path, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "manifests").mkdir()
+    check_writable(tmp_path)
+    # Who runs the tests may be root, who may write everywhere.
+    real = os.access
+    monkeypatch.setattr(
+        os,
+        "access",
+        lambda path, mode: real(path, mode) and not (path == tmp_path / closed and mode & os.W_OK),
+    )
+    with pytest.raises(PlanError, match="no right to write to") as error:
+        check_writable(tmp_path)
+    assert str(tmp_path / closed) in str(error.value)
+
+
 def test_results_without_snakemakes_records_are_known_for_such(tmp_path: Path) -> None:
     results, records = tmp_path / "results", tmp_path / ".snakemake" / "metadata"
     assert not is_forgotten(results, records)
@@ -214,6 +257,9 @@ def test_results_of_a_data_set_elsewhere_are_kept_though_its_subjects_have_the_s
     (results / "videos" / "Subject_01.parquet").touch()
     check_owner(results, cmed, {"Subject_01": False})
     check_owner(results, other, {"Subject_01": True, "Subject_02": False})  # moved
+    (results / "videos" / "Subject_02.parquet").touch()  # and changed since, in part
+    check_owner(results, other, {"Subject_01": True, "Subject_02": False})
+    (results / "videos" / "Subject_02.parquet").unlink()
     with pytest.raises(PlanError, match="made from another folder"):
         check_owner(results, other, {"Subject_01": False, "Subject_02": True})
 
