@@ -110,6 +110,32 @@ def test_two_faces_that_cross_are_not_confused_when_one_is_smaller() -> None:
     assert follow(frames) == [1] * 30
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_it_is_the_faces_middle_that_is_central(side: int) -> None:
+    near, far = box(320 + side * 100, 240, 200), box(320 - side * 140, 240, 200)
+    assert follow(clip(*[[near, far]] * 5)) == [0] * 5
+
+
+@pytest.mark.parametrize(("factor", "same"), [(1.58, True), (1.62, False)])
+def test_a_face_may_grow_or_shrink_by_the_documented_factor(factor: float, same: bool) -> None:
+    small, large = [box(320, 240, 100)], [box(320, 240, 100 * factor)]
+    for frames in (clip(small, large, large, large), clip(large, large, large, small)):
+        assert (None not in follow(frames)) is same
+
+
+def test_a_face_is_only_one_of_two_that_are_near_the_lost_one() -> None:
+    """As when one detection is doubled, or a face lies before another."""
+    child, beside = box(300, 240, 150), box(370, 240, 150)
+    frames = clip([child], [child], *[[beside, child]] * 3)
+    assert follow(frames) == [0, 0, 1, 1, 1]
+
+
+def test_two_that_were_seen_close_together_are_not_both_the_one_that_stays() -> None:
+    child, beside = box(320, 240, 150), box(390, 240, 100)
+    frames = clip([child, beside], [child, beside], [beside], [beside, child], [beside, child])
+    assert follow(frames) == [0, 0, None, 1, 1]
+
+
 boxes = st.tuples(
     st.floats(-50, WIDTH), st.floats(-50, HEIGHT), st.floats(0, 300), st.floats(0, 300)
 )

@@ -9,6 +9,7 @@ from cmedprep.geometry import (
     Template,
     apply,
     compose,
+    cut_seen,
     fit_similarity,
     interpolate_similarities,
     invert,
@@ -180,6 +181,39 @@ def test_an_eyes_centre_is_the_midpoint_of_its_corners() -> None:
     landmarks[:, LEFT_EYE, :2] = [[160, 54], [180, 50]]
     np.testing.assert_allclose(eye_centres(landmarks)[0], [[110, 52], [170, 52]])
     np.testing.assert_allclose(inter_ocular_distance(landmarks), [60, 60])
+
+
+# --- what a crop sees ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("margin", [0, 3])
+@pytest.mark.parametrize("shape", [(60, 90, 3), (90, 60, 3)])
+@pytest.mark.parametrize("at", [(20, 10), (0, 0), (-7, 5), (70, 45), (45, 70), (-30, 0), (200, 0)])
+def test_what_a_crop_sees_is_cut_out_with_its_margin_as_far_as_there_is_any(
+    at: tuple[int, int], shape: tuple[int, int, int], margin: int
+) -> None:
+    (x, y), size = at, 20
+    frame = np.arange(np.prod(shape)).reshape(shape)
+    part, matrix = cut_seen(frame, similarity(1.0, 0.0, (-x, -y)), size, margin)
+    rows, columns = (slice(max(i - margin, 0), max(i + size + margin, 0)) for i in (y, x))
+    np.testing.assert_array_equal(part, frame[rows, columns])
+    if part.size:
+        np.testing.assert_allclose(
+            apply(matrix, np.zeros((1, 2))), [[columns.start - x, rows.start - y]]
+        )
+
+
+def test_all_that_a_turned_crop_sees_is_cut_out() -> None:
+    frame, turned = np.zeros((400, 300)), similarity(0.8, 0.5, (0.0, 0.0))
+    turned[:, 2] = 49.5 - turned[:, :2] @ [150.0, 200.0]
+    part, matrix = cut_seen(frame, turned, 100, margin=0)
+    corners = np.array([[0.0, 0], [99, 0], [0, 99], [99, 99]])
+    inside = apply(invert(matrix), corners)
+    assert (inside >= 0).all()
+    assert (inside <= np.array(part.shape[::-1]) - 1).all()
+    assert max(part.shape) < 180
+    there = apply(compose(invert(turned), matrix), np.zeros((1, 2)))
+    np.testing.assert_allclose(there, np.round(there), atol=1e-9)  # a shift by whole pixels
 
 
 # --- interpolation ---------------------------------------------------------------------------

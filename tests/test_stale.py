@@ -117,6 +117,15 @@ def test_another_spelling_on_a_disk_that_knows_no_case_is_the_same_subject(resul
     assert tree(results) == before
 
 
+def test_another_spelling_with_files_of_its_own_is_another_subject(results: Path) -> None:
+    before = tree(results)
+    for path in [path for path in results.rglob("*") if path.is_file()]:
+        if path.name.startswith("Subject_02") and path.suffix == ".log":
+            path.with_name(path.name.replace("S", "s")).write_bytes(path.read_bytes())
+    assert remove_subjects(results, ["Subject_01", "Subject_02"], PARTS) == ["subject_02"]
+    assert tree(results) == before
+
+
 def test_a_removal_that_is_interrupted_is_completed_by_the_next(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +176,32 @@ def test_folders_of_schemes_that_wait_for_their_first_table_stay(results: Path) 
     remove_subjects(results, ["Subject_01"], PARTS)
     remove_parts(results, "Subject_01", PARTS)
     assert (results / "samples/window5").is_dir()
+
+
+def test_interpolated_images_of_schemes_that_are_kept_stay(results: Path) -> None:
+    for place in ("tim10/Subject_01", "tim10/Subject_02", "old/Subject_01", "old/Subject_02"):
+        image = results / "interpolated" / place / "Happy/vid1/000000.png"
+        image.parent.mkdir(parents=True)
+        image.touch()
+    before = tree(results)
+    parts = {"samples": (*SCHEMES, "tim10"), "motion": ()}
+    remove_parts(results, "Subject_01", parts)
+    assert tree(results) == without(before, "old/Subject_01")
+    remove_parts(results, "Subject_02", parts)
+    assert tree(results) == without(before, "interpolated/old")
+    remove_parts(results, "Subject_01", PARTS)
+    remove_parts(results, "Subject_02", PARTS)
+    assert tree(results) == without(before, "interpolated")
+
+
+def test_folders_of_motion_go_when_it_is_switched_off_and_not_before(results: Path) -> None:
+    folders = [results / place for place in ("motion", "logs/measure_motion")]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    remove_parts(results, "Subject_01", PARTS | {"motion": ("dis",)})
+    assert all(folder.is_dir() for folder in folders)
+    remove_parts(results, "Subject_01", PARTS)
+    assert not any(folder.exists() for folder in folders)
 
 
 # --- files of others -------------------------------------------------------------------------
