@@ -71,8 +71,6 @@ def _distance(before: np.ndarray, now: np.ndarray) -> float | None:
 
 
 def _weights(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
-    if not len(boxes):
-        return np.zeros(0)
     offset = boxes[:, :2] + boxes[:, 2:] / 2 - np.array([width, height]) / 2
     distance = np.hypot(offset[:, 0], offset[:, 1]) / (np.hypot(width, height) / 2)
     sizes = np.sqrt(boxes[:, 2] * boxes[:, 3] / (width * height))
