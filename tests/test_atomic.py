@@ -29,6 +29,15 @@ def test_a_fresh_folder_takes_the_old_ones_place(tmp_path: Path) -> None:
     assert os.listdir(place.parent) == ["S1"]
 
 
+def test_what_killed_jobs_have_left_goes_when_the_path_is_made(tmp_path: Path) -> None:
+    part_of(tmp_path / "S1").mkdir()
+    part_of(tmp_path / "a").touch()
+    with fresh_folder(tmp_path / "S1"):
+        pass
+    write_whole(tmp_path / "a", "new\n")
+    assert sorted(os.listdir(tmp_path)) == ["S1", "a"]
+
+
 def test_a_failure_leaves_the_old_folder(tmp_path: Path) -> None:
     place = tmp_path / "S1"
     place.mkdir()

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cmedprep.images import ImageStore, open_store, read_images, remove_store
+from cmedplan.atomic import part_of
+from cmedprep.images import ImageStore, encode, open_store, read_images, remove_store
 
 PNG = {"size": 8, "format": "png", "quality": 95}
 RNG = np.random.default_rng(0)
@@ -63,6 +64,19 @@ def test_a_job_that_fails_keeps_the_images_there_were(tmp_path: Path) -> None:
             fail()
         assert len(list(read_images(table, tmp_path))) == len(IMAGES)
         assert [path.name for path in (tmp_path / "images").iterdir()] == ["S1"]
+
+
+def test_what_a_killed_job_has_left_of_images_goes_with_them(tmp_path: Path) -> None:
+    keep_all(tmp_path, "directory")
+    part_of(tmp_path / "images" / "S1").mkdir()
+    keep_all(tmp_path, "parquet")
+    assert list((tmp_path / "images").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_quality_is_that_of_jpeg_alone(kind: str) -> None:
+    fine, coarse = (len(encode(IMAGES[0], kind, quality)) for quality in (95, 10))
+    assert (fine == coarse) is (kind == "png")
 
 
 def test_what_is_no_folder_of_ours_is_not_removed(tmp_path: Path) -> None:

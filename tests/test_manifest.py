@@ -19,7 +19,14 @@ from cmedprep.manifest import (
     sum_up_sample,
     summarise_clip,
 )
-from cmedprep.schemas import ALIGNMENT, EXPRESSION, FACES, FRAMES_WITH_IMAGES, SAMPLES
+from cmedprep.schemas import (
+    ALIGNMENT,
+    EXPRESSION,
+    FACES,
+    FRAMES_WITH_IMAGES,
+    SAMPLES,
+    SCHEMA_VERSION,
+)
 
 CLIP: dict[str, Any] = {
     "clip_id": "S1/Happy/a", "processed": True, "n_frames": 4, "status": "ok", "reason": "",
@@ -45,6 +52,8 @@ def test_an_apex_frame_needs_a_face_and_not_only_an_image(
     }  # fmt: skip
     row = summarise_clip(CLIP, [{"S1/Happy/a": stage}], {}, {})
     assert (row["status"], row["n_written"]) == (status, len(written))
+    assert row["grade"] == grade_clip(row)
+    assert row["schema_version"] == SCHEMA_VERSION
     assert not {"frames", "with_face"} & row.keys()
 
 
@@ -109,10 +118,11 @@ def test_the_distance_to_the_motions_apex_checks_annotations_alone(
 
 def test_what_is_not_processed_has_neither_frames_nor_a_grade() -> None:
     clip = CLIP | {"processed": False, "status": "truncated_video", "n_frames": None}
-    row = summarise_clip(clip, [{}], {"phase11": {}}, {"dis": {}})
+    row = summarise_clip(clip, [{}], {"window5": {}, "phase11": {}}, {"tvl1": {}, "dis": {}})
     assert (row["status"], "grade" in row, "n_written" in row) == ("truncated_video", False, False)
-    assert row["samples"] == [{"scheme": "phase11", "n_slots": 0, "n_without_image": 0}]
-    assert row["motion"] == [{"method": "dis"}]
+    nothing = {"n_slots": 0, "n_without_image": 0}
+    assert row["samples"] == [{"scheme": name} | nothing for name in ("phase11", "window5")]
+    assert row["motion"] == [{"method": "dis"}, {"method": "tvl1"}]
 
 
 # --- sums over a clip's rows -----------------------------------------------------------------

@@ -98,6 +98,24 @@ def test_a_shape_that_no_camera_has_is_told_and_not_believed(
     assert next(read_frames(path)).image.shape == (64, 96, 3)
 
 
+@pytest.mark.parametrize(
+    ("aspect", "size"),
+    [
+        (Fraction(4), (384, 64)),
+        (Fraction(1, 4), (96, 256)),
+        (Fraction(401, 100), SIZE),
+        (Fraction(100, 401), SIZE),
+        (Fraction(1011, 1000), (97, 64)),
+        (Fraction(1009, 1000), SIZE),
+        (Fraction(1000, 1009), SIZE),
+    ],
+)
+def test_the_shapes_that_are_believed_end_where_they_are_documented_to(
+    aspect: Fraction, size: tuple[int, int]
+) -> None:
+    assert square_size(*SIZE, aspect) == size
+
+
 def test_an_image_never_shrinks() -> None:
     for aspect in (Fraction(n, d) for n in range(1, 20) for d in range(1, 20)):
         width, height = square_size(*SIZE, aspect)

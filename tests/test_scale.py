@@ -233,6 +233,31 @@ def test_the_record_is_not_brought_up_to_date_before_it_is_asked_for(
     assert record_path(table).read_bytes() != before
 
 
+def test_it_is_told_whether_the_files_are_those_of_the_record(
+    config: Config, probed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root, table = probed
+    assert Inventory(plan_subject(config, "S1"), root, table).recorded
+    assert not Inventory(plan_subject(config, "S1"), root, tmp_path / "none.parquet").recorded
+    os.utime(video(config, "Happy/S1/a.mp4"), ns=(1, 1))
+    assert Inventory(plan_subject(config, "S1"), root, table).recorded
+    video(config, "Happy/S1/a.mp4").write_bytes(b"longer than before")
+    assert not Inventory(plan_subject(config, "S1"), root, table).recorded
+
+
+def test_a_video_that_cannot_be_read_is_another_and_no_error(
+    config: Config, probed: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> str:
+        raise PermissionError(path)
+
+    root, table = probed
+    os.utime(video(config, "Happy/S1/a.mp4"), ns=(1, 1))
+    monkeypatch.setattr(inventory, "digest_file", denied)
+    clips = plan_subject(config, "S1")
+    assert Inventory(clips, root, table).digest() == digest_clips(clips, files=True)
+
+
 def test_other_content_under_the_same_size_and_another_time_is_seen(
     config: Config, probed: tuple[Path, Path]
 ) -> None:

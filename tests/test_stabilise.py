@@ -14,7 +14,7 @@ from cmedprep.faces import FaceMesh
 from cmedprep.geometry import Template, invert
 from cmedprep.landmarks import RIGID
 from cmedprep.skin import rigid_skin
-from cmedprep.smoothing import shared_acceleration, smooth_alignment
+from cmedprep.smoothing import shared_acceleration, smooth, smooth_alignment, smooth_in_pieces
 from cmedprep.stabilise import Stabilised, stabilise
 from cmedprep.texture import blur_of, look
 from tests.makers.alignment_scores import best_similarity, kept_amplitude, score_alignment
@@ -408,6 +408,40 @@ def test_noise_is_smoothed_and_motion_is_not() -> None:
     # What claims to be exact is left alone.
     exact = smooth_alignment(true, np.full(60, 1e-8), unwitnessed, TEMPLATE)
     np.testing.assert_allclose(exact, true, atol=1e-3)
+
+
+def noisy_path(n: int, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the slow path of a head (n, 2), and how it is measured."""
+    time = np.arange(n)
+    path = np.column_stack([20 * np.sin(time / 60), 5 * np.cos(time / 40)])
+    return path, path + np.random.default_rng(0).normal(0, sigma, path.shape)
+
+
+def test_a_long_clip_is_smoothed_in_pieces_as_if_it_were_one() -> None:
+    path, seen = noisy_path(600, 0.2)
+    variance = np.full(600, 0.2**2)
+    whole, pieces = smooth(seen, variance), smooth_in_pieces(seen, variance)
+    assert np.abs(pieces - whole).max() < 0.1 * 0.2
+    assert np.sqrt(np.square(pieces - path).mean()) < 0.3 * 0.2
+    np.testing.assert_allclose(
+        smooth_in_pieces(seen[:240], variance[:240]), smooth(seen[:240], variance[:240])
+    )
+
+
+def test_no_point_is_moved_by_more_than_two_standard_errors() -> None:
+    _, seen = noisy_path(100, 0.2)
+    stated = np.where(np.arange(100) < 50, 0.05, 0.06)  # much better than they are
+    moved = np.abs(smooth(seen, stated**2) - seen).max(axis=1)
+    assert (moved <= 2 * stated + 1e-9).all()
+    assert np.count_nonzero(moved > 2 * stated - 1e-9) > 50
+
+
+def test_a_path_that_is_too_short_or_as_rough_as_the_head_is_left_alone() -> None:
+    _, seen = noisy_path(60, 0.2)
+    np.testing.assert_array_equal(smooth(seen[:7], np.full(7, 0.04)), seen[:7])
+    assert np.abs(smooth(seen, np.full(60, 0.002**2)) - seen).max() < 0.005
+    still = np.zeros((60, 2))
+    np.testing.assert_array_equal(smooth(still, np.full(60, 0.04)), still)
 
 
 def test_what_tracks_and_landmarks_both_saw_is_not_smoothed_away() -> None:
