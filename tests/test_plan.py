@@ -1,6 +1,7 @@
 """The plan accounts for every metadata row and every video, and never guesses."""
 
 import csv
+import errno
 import os
 import random
 import unicodedata
@@ -324,6 +325,27 @@ def test_a_root_that_is_no_folder_is_told(tmp_path: Path, kind: str) -> None:
     message = refusal(complete(tmp_path / "root", {}))
     assert "dataset.root" in message
     assert str(tmp_path / "root") in message
+
+
+@pytest.mark.parametrize("function", ["open", "scandir"])
+@pytest.mark.parametrize("folder", ["Happy", "Happy/S1"])
+def test_a_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, folder: str, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who runs the tests may be root, who may read everywhere.
+    lay_out(tmp_path, ["Happy/S1/a.mp4"], [("S1", "a.mp4", "Happy", "1")])
+    closed = (tmp_path / SUBJECTS / folder).stat().st_ino
+    real: Any = getattr(os, function)
+
+    def deny(place: Any, *arguments: Any) -> Any:
+        if place != tmp_path and os.stat(place).st_ino == closed:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(place, *arguments)
+
+    monkeypatch.setattr(os, function, deny)
+    message = refusal(complete(tmp_path, {}))
+    assert str(tmp_path / SUBJECTS / folder) in message
+    assert "Permission denied" in message
 
 
 def test_a_metadata_file_that_is_not_there_is_told(tmp_path: Path) -> None:
