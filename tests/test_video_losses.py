@@ -194,6 +194,33 @@ def test_each_field_may_have_a_packet() -> None:
     assert account.lost == 3
 
 
+@pytest.mark.parametrize(
+    ("packets", "interlaced", "doubtful"),
+    [(12, 12, 0), (17, 12, 5), (24, 12, 0), (13, 0, 0), (23, 12, 11)],
+)
+def test_some_packets_without_a_picture_may_be_fields_or_lost(
+    packets: int, interlaced: int, doubtful: int
+) -> None:
+    account = Account("h264")
+    for number in range(packets):
+        account.add_packet(Stored(pts=number, is_keyframe=not number))
+    for number in range(12):
+        account.add_picture(Stored(interlaced_frame=number < interlaced))
+    assert account.doubtful == doubtful
+
+
+def test_what_follows_a_lost_key_frame_of_an_interlaced_video_is_told(
+    tmp_path: Path, prober: Prober
+) -> None:
+    # Whether packets hold fields or frames cannot be known, so it is no fault.
+    options = {"x264-params": "tff=1:interlaced=1:keyint=8:min-keyint=8:scenecut=0"}
+    path = write(tmp_path, Kind("clip.mp4", "libx264", options=options))
+    assert "gave no picture" not in facts(prober, path).remark
+    cut = facts(prober, remux(path, without(0, 1, 2)))
+    assert cut.n_frames == 16
+    assert "5 packets gave no picture" in cut.remark
+
+
 class Content(bytes):
     """A packet that is read like its bytes."""
 

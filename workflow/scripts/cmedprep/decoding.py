@@ -202,6 +202,11 @@ def decode(
                 f"{account.interlaced} frames are stored as two fields, so their lines may be of "
                 "two moments"
             )
+        if account.doubtful:
+            remarks.append(
+                f"{account.doubtful} packets gave no picture: they hold second fields, or pictures "
+                "that are lost"
+            )
         if complaints:
             remarks.append(f"the decoder reports errors in {complaints} places")
         if ending.silent:

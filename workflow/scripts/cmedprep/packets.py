@@ -68,6 +68,16 @@ class Account:
         return min(max(self._unseen, 0), self._leading)
 
     @property
+    def doubtful(self) -> int:
+        """The packets without a picture that may hold second fields, or pictures that are lost.
+
+        Where every field has a packet, there are two for each picture, and otherwise one; but some
+        streams mix both.
+        """
+        without = self._unseen + self.interlaced - self._leading
+        return without if 0 < without < self.interlaced else 0
+
+    @property
     def _unseen(self) -> int:
         """The packets that should have given a picture, less those that have."""
         # Each field of an interlaced picture may have a packet.
