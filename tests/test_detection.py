@@ -1,5 +1,6 @@
 """A clip's face keeps its identity, whoever else appears and whichever look finds it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 
 from cmedprep.cascade import FaceFinder
 from cmedprep.detection import detect_clip
+from cmedprep.faces import Face
 from cmedprep.schemas import FACES
 from cmedprep.tables import to_array
 from cmedprep.video import Frame, read_images
@@ -130,6 +132,46 @@ def test_a_clip_that_is_upright_is_not_looked_at_turned(
     x, y = np.rint(centres(detect([small], finder))[0] - centres(detect([on_its_head], finder))[0])
     in_its_place = np.roll(on_its_head, (int(y), int(x)), axis=(0, 1))
     assert detect([*[small] * 4, in_its_place], finder)["n_faces"].to_pylist() == [1] * 5
+
+
+class Script(FaceFinder):
+    """Finds what it is told to, and keeps what it was asked."""
+
+    def __init__(self, *found: list[Face]) -> None:
+        self.found = iter(found)
+        self.expected: list[list[Face]] = []
+        self.upright: list[bool] = []
+
+    def find(
+        self, image: np.ndarray, expected: Iterable[Face] = (), *, upright: bool = False
+    ) -> list[Face]:
+        self.expected.append(list(expected))
+        self.upright.append(upright)
+        return next(self.found)
+
+
+def face_at(x: float, turns: int = 0) -> Face:
+    square = np.array([[x, 10, 0], [x + 40, 50, 0]], np.float32)
+    return Face(np.resize(square, (478, 3)), 0.9, turns=turns)
+
+
+def test_a_face_that_is_gone_is_looked_for_in_three_frames() -> None:
+    child, parent = face_at(20), face_at(200)
+    moved = face_at(25)
+    finder = Script([child, parent], [moved], [moved], *[[]] * 5)
+    detect([np.zeros((100, 300, 3), np.uint8)] * 8, finder)
+    expected = [[], [child, parent], [moved, parent], [moved, parent], [moved], [moved], [], []]
+    # The parent was last seen in frame 0, and the child in frame 2.
+    assert [[id(face) for face in faces] for faces in finder.expected] == [
+        [id(face) for face in faces] for faces in expected
+    ]
+
+
+def test_a_clip_is_upright_when_three_more_frames_say_so_than_not() -> None:
+    upright, turned = [face_at(20)], [face_at(20, turns=1)]
+    finder = Script(upright, turned, upright, [], upright, upright, turned, upright, upright)
+    detect([np.zeros((100, 300, 3), np.uint8)] * 9, finder)
+    assert np.flatnonzero(finder.upright).tolist() == [6, 8]
 
 
 def test_which_clip_came_before_makes_no_difference(
