@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cmedprep.cascade import STEPS, FaceFinder, same_face, turn_back
+from cmedprep.cascade import STEPS, FaceFinder, _cut, same_face, turn_back
 from cmedprep.faces import Face, FaceMesh
 from cmedprep.landmarks import inter_ocular_distance
 from tests.makers import lookalikes
@@ -90,6 +90,27 @@ def test_landmarks_turn_back_with_the_image(truth: np.ndarray, turns: int) -> No
     back = turn_back(Face(moved, 1.0), turns, image.shape)
     np.testing.assert_allclose(back.landmarks, truth, atol=1e-3)
     assert back.turns == turns
+
+
+@pytest.mark.parametrize("side", [100.0, 192.0, 250.0, 400.0, 433.0, 700.0])
+@pytest.mark.parametrize("corner", [(150.0, 120.0), (133.3, 101.7)])
+def test_a_window_shows_each_place_where_it_says(side: float, corner: tuple[float, float]) -> None:
+    x, y = np.meshgrid(np.arange(900.0), np.arange(850.0))
+    place = np.stack([x, y, x + y], axis=-1).astype(np.float32)  # each pixel holds where it is
+    window = _cut(place, np.array(corner), side)
+    steps = (np.arange(192) + 0.5) * side / 192 - 0.5
+    apart = np.stack([window[96, :, 0] - steps, window[:, 96, 1] - steps]) - np.array([corner]).T
+    inside = apart[:, 4:-4]  # the outermost pixels are mixed with black
+    np.testing.assert_allclose(inside.mean(axis=1), 0, atol=0.05)
+    assert np.abs(inside).max() < 0.1 * max(side / 192, 1)
+
+
+@pytest.mark.parametrize("corner", [(-40.0, -40.0), (60.0, 60.0)])
+def test_a_window_is_black_beyond_the_image(corner: tuple[float, float]) -> None:
+    window = _cut(np.full((100, 100, 3), 200, np.uint8), np.array(corner), 80.0)
+    inside = window.any(axis=-1)
+    assert inside.mean() == pytest.approx(0.25, abs=0.02)
+    assert inside[-1, -1] == (corner[0] < 0)
 
 
 def test_size_of_the_image_makes_no_difference(
