@@ -1,5 +1,7 @@
 """Faces that one look misses are found by others, and what only resembles one is not."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -90,6 +92,67 @@ def test_landmarks_turn_back_with_the_image(truth: np.ndarray, turns: int) -> No
     back = turn_back(Face(moved, 1.0), turns, image.shape)
     np.testing.assert_allclose(back.landmarks, truth, atol=1e-3)
     assert back.turns == turns
+
+
+class Looks(FaceFinder):
+    """Sees what it is told to through each window; a face of 100 px and 40 px between its eyes."""
+
+    def __init__(self, **seen: Face) -> None:
+        self.seen = seen
+        self.looks: list[tuple[float, int]] = []
+
+    def _through_window(
+        self, image: np.ndarray, points: np.ndarray, window: float, turns: int
+    ) -> list[Face]:
+        self.looks.append((window, turns))
+        name = "near" if window == 1.5 else "far"
+        face = self.seen.get(f"{name}{turns}")
+        return [face] if face else []
+
+
+def mesh_at(shift: float = 0.0, score: float = 0.9, turns: int = 0) -> Face:
+    """Return a mesh that stands upright in an image turned by so many quarters."""
+    points = np.random.default_rng(0).uniform(0, 100, (478, 3)).astype(np.float32)
+    points[[0, 1], :2] = [[0, 0], [100, 100]]
+    points[[33, 133, 362, 263], :2] = [[25, 40], [35, 40], [65, 40], [75, 40]]
+    points[:, :2] += shift
+    face = Face(points, score)
+    return turn_back(face, turns, (101, 101, 3))
+
+
+FOUND = mesh_at(score=0.6)
+IMAGE = np.zeros((101, 101, 3), np.uint8)
+
+
+def test_a_closer_look_that_is_sure_is_enough() -> None:
+    finder = Looks(near0=mesh_at(score=0.75))
+    assert finder._closer(IMAGE, FOUND) is not None
+    assert finder.looks == [(1.5, 0)]
+
+
+@pytest.mark.parametrize(("apart", "same"), [(0.19, True), (0.21, False)])
+def test_two_looks_that_are_not_sure_have_to_agree(apart: float, same: bool) -> None:
+    # In each coordinate, so by sqrt(2) as much.
+    finder = Looks(near0=mesh_at(score=0.74), far0=mesh_at(40 * apart / np.sqrt(2), score=0.74))
+    found = finder._closer(IMAGE, FOUND)
+    assert (found is not None) is same
+    assert finder.looks == [*((1.5, turns) for turns in range(4)), (3.5, 0)]
+
+
+def test_a_face_that_only_one_window_shows_is_none() -> None:
+    assert Looks(near0=mesh_at(score=0.74))._closer(IMAGE, FOUND) is None
+    assert Looks(far0=mesh_at())._closer(IMAGE, FOUND) is None
+
+
+def test_of_unsure_looks_the_upright_one_counts_and_then_the_better() -> None:
+    on_its_side = replace(mesh_at(score=0.74, turns=1), turns=0)
+    finder = Looks(near0=on_its_side, near2=mesh_at(score=0.7, turns=2), far2=mesh_at(turns=2))
+    found = finder._closer(IMAGE, FOUND)
+    assert found is not None
+    assert (found.turns, found.detector, found.score) == (2, "rotated_180", 0.7)
+    finder = Looks(near0=mesh_at(score=0.7), near2=mesh_at(score=0.74, turns=2))
+    assert finder._closer(IMAGE, FOUND) is None  # no window of the other size shows it so
+    assert finder.looks[-1] == (3.5, 2)
 
 
 @pytest.mark.parametrize("side", [100.0, 192.0, 250.0, 400.0, 433.0, 700.0])
