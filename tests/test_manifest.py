@@ -218,3 +218,22 @@ def test_slots_without_an_image_are_counted() -> None:
     rows = [slot, slot | {"slot": 1, "image": "images/S1/Happy/a/000000.png"}]
     sums = sum_up_sample(pa.Table.from_pylist(rows, schema=SAMPLES))
     assert (sums["n_slots"], sums["n_without_image"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("spotted", "status"), [(1, "ok"), (2, "apex_without_face"), (None, "apex_not_found")]
+)
+def test_an_apex_of_the_motion_needs_to_be_found_and_to_have_a_face(
+    spotted: int | None, status: str
+) -> None:
+    clip = CLIP | {"apex_frame": None, "apex_source": "motion"}
+    stage: dict[str, Any] = {
+        "frames": [0, 1, 2, 3], "with_face": [0, 1, 3], "n_stabilised": 3,
+        "residual_jitter_px": 0.1, "residual_drift_px": 0.1, "motion_apex_frame": spotted,
+    }  # fmt: skip
+    row = summarise_clip(clip, [{"S1/Happy/a": stage}], {}, {})
+    assert row["status"] == status
+    assert "motion_apex_distance" not in row  # it is no check of itself
+    # Of a clip without expression it is only asked where its centre lies.
+    centred = clip | {"apex_source": None}
+    assert summarise_clip(centred, [{"S1/Happy/a": stage}], {}, {})["status"] == "ok"

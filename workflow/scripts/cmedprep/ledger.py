@@ -22,6 +22,7 @@ A clip's status is the first fault that keeps it from a complete result, or ``ok
 ``apex_out_of_range``   the apex frame lies outside the video
 ``unexpected_apex``     an apex frame is given for a clip without expression
 ``no_face``             no frame has a face (found by the manifest)
+``apex_not_found``      the motion was to give the apex and has none (by the manifest)
 ``apex_without_face``   the apex frame has no face (found by the manifest)
 ``not_selected``        the subject is not among the config's `subjects`
 ======================  ==================================================================

@@ -56,11 +56,18 @@ def summarise_clip(
     edges = np.array([-1, *written, clip["n_frames"]])
     row |= {"n_written": len(written), "longest_gap": int(np.diff(edges).max()) - 1}
     row["grade"] = grade_clip(row)
-    apex, spotted = clip["apex_frame"], row.get("motion_apex_frame")
+    by_motion = clip["apex_source"] == "motion"
+    spotted = row.get("motion_apex_frame")
+    apex = spotted if by_motion else clip["apex_frame"]
     if apex is not None and spotted is not None and clip["apex_source"] == "annotated":
         row["motion_apex_distance"] = spotted - apex
     if not written:
         row |= {"status": "no_face", "reason": "no frame of the video has a face"}
+    elif by_motion and apex is None:
+        row |= {
+            "status": "apex_not_found",
+            "reason": "the apex was to be that of the motion, which has none",
+        }
     elif apex is not None and apex not in with_face:
         row |= {"status": "apex_without_face", "reason": f"the apex frame {apex} has no face"}
     return row

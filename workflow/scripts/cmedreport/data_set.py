@@ -29,6 +29,7 @@ MEANINGS = {
     "unexpected_apex": "an apex frame of a clip without expression",
     "not_selected": "the subject is not among the config's",
     "no_face": "no frame has a face",
+    "apex_not_found": "the apex was to be that of the motion, which has none",
     "apex_without_face": "the apex frame has no face",
 }
 """What each status means, in the order in which they are listed."""
