@@ -76,7 +76,7 @@ def measure_clip(
             return row | {"reason": f"the {name} frame {frame} has no face"}
     places = [written.index(frame) for frame in (ONSET, apex_frame)]
     onset, at_apex = read_images(frames, results, places)
-    mesh, crop = _first_mesh(frames, faces), template_of_crop(template, len(onset))
+    mesh, crop = _mesh_at_onset(frames, faces), template_of_crop(template, len(onset))
     flow = remove_rigid(flow_between(onset, at_apex, method), mesh, crop)
     strain = optical_strain(flow)
     face = face_mask(mesh, crop)
@@ -91,10 +91,8 @@ def measure_clip(
     }
 
 
-def _first_mesh(frames: pa.Table, faces: pa.Table) -> np.ndarray:
-    """Return the landmarks of the first image that has any, in its pixels, (478, 3)."""
-    every = to_array(faces["landmarks"], (-1, 3))[frames["frame_index"].to_numpy()]
-    landmarks = crop_landmarks(every, to_array(frames["matrix"], (2, 3)))
-    seen = np.flatnonzero(~np.isnan(landmarks[:, 0, 0]))
-    first: np.ndarray = landmarks[seen[0]]
-    return first
+def _mesh_at_onset(frames: pa.Table, faces: pa.Table) -> np.ndarray:
+    """Return the landmarks of the onset, which has a face, in pixels of its image, (478, 3)."""
+    landmarks = to_array(faces["landmarks"].slice(ONSET, 1), (-1, 3))
+    mesh: np.ndarray = crop_landmarks(landmarks, to_array(frames["matrix"].slice(0, 1), (2, 3)))[0]
+    return mesh
