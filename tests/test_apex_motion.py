@@ -1,6 +1,5 @@
 """A clip's row of motion: what lies between two of its images, or why nothing does."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cmedprep.apexes import choose_apex, middle_frame
+from cmedprep.apexes import choose_apex, middle_frame, read_apexes
 from cmedprep.images import open_store
 from cmedprep.samples import interpolate_rows, sample_rows
-from cmedprep.schemas import FRAMES, SAMPLES, SAMPLES_WITH_IMAGES
+from cmedprep.schemas import EXPRESSION, FRAMES, SAMPLES, SAMPLES_WITH_IMAGES
+from cmedprep.tables import CLIP_KEY_NAMES, write_table
 
 CROP = {"size": 4, "format": "png", "quality": 95}
 CLIP = {
@@ -71,13 +72,25 @@ def frames_of(
         ({"apex_frame": None, "apex_source": None}, 6, "skip", None),
         ({"apex_frame": None, "apex_source": "motion"}, 6, "skip", (6, "motion")),
         ({"apex_frame": None, "apex_source": "motion"}, None, "middle", None),
-        ({"status": "apex_missing", "apex_frame": None}, 6, "motion", None),
+        ({"status": "apex_missing", "apex_frame": None, "apex_source": None}, 6, "motion", None),
     ],
 )
 def test_a_clip_is_sampled_around_its_apex_or_what_the_config_says(
     changes: dict[str, Any], motion_apex: int | None, without_apex: str, chosen: Any
 ) -> None:
     assert choose_apex(CLIP | changes, motion_apex, without_apex) == chosen
+
+
+def test_the_apex_of_the_motion_is_the_frame_that_is_marked(tmp_path: Path) -> None:
+    rows = [
+        {name: CLIP[name] for name in CLIP_KEY_NAMES}
+        | {"clip_id": clip_id, "frame_index": frame, "timestamp_s": 0.0, "motion_apex": marked}
+        for clip_id, apex in (("S1/Happy/a", 6), ("S1/Happy/b", None))
+        for frame in (5, 6, 8)
+        for marked in (frame == apex,)
+    ]
+    write_table(tmp_path / "S1.parquet", EXPRESSION, rows, {})
+    assert read_apexes(tmp_path / "S1.parquet") == {"S1/Happy/a": 6}
 
 
 @pytest.mark.parametrize(("n_frames", "middle"), [(1, 0), (2, 0), (3, 1), (4, 1), (9, 4)])
@@ -188,6 +201,14 @@ def test_a_slot_among_frames_without_a_face_has_no_image(tmp_path: Path) -> None
     shown = table.filter(table["image"].is_valid())
     assert np.allclose(shown["timestamp_s"].to_numpy(), there / 30)
     assert greys(shown, tmp_path)[3:] == [50] * 5
+
+
+def test_a_freeze_before_a_gap_leads_over_no_gap(tmp_path: Path) -> None:
+    """Frame 3 repeats frame 2, frame 4 has no image: from 2 to 5 there is nothing to go by."""
+    frames = frames_of(tmp_path, [0, 1, 2, 3, 5, 6, 7, 8], repeats={3: 2})
+    table = interpolate(tmp_path, frames, slots=17)
+    without = table.filter(table["image"].is_null())["position"].to_pylist()
+    assert without == [2.5, 3, 3.5, 4, 4.5]
 
 
 def test_a_clip_without_images_leaves_its_slots_without(tmp_path: Path) -> None:
