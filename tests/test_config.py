@@ -299,6 +299,8 @@ def test_a_missing_root_is_named(config: dict[str, Any]) -> None:
         ("sampling.schemes", None),
         ("labels.three_class", {}),
         ("labels.three_class", {"Hap py": "positive"}),
+        ("labels.three_class", {"Happy": "", "No_Emotion": None}),
+        ("labels.three_class", {"Happy": "positive ", "No_Emotion": None}),
         ("labels.without_expression", None),
         ("output", ""),
     ],
@@ -431,6 +433,13 @@ def test_the_emotion_without_expression_has_to_be_one_of_the_labels(name: str) -
 def test_two_labels_of_one_emotion_are_refused() -> None:
     labels = {"No_Emotion": None, "NoEmotion": None, "Happy": "positive"}
     assert "config key `labels.three_class" in refusal(nested("labels.three_class", labels))
+
+
+def test_two_spellings_of_one_class_are_refused() -> None:
+    labels = {"Sad": "negative", "Fear": "Negative", "Happy": "positive", "No_Emotion": None}
+    message = refusal(nested("labels.three_class", labels))
+    assert "config key `labels.three_class" in message
+    assert "`Negative`, `negative`" in message
 
 
 @pytest.mark.parametrize(

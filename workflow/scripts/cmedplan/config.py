@@ -184,6 +184,15 @@ def _check_labels(labels: Mapping[str, Any]) -> None:
             remedy="spell it as in config/config.yaml, whose emotions are among them unless yours "
             "have the same names",
         )
+    classes = sorted({name for name in labels["three_class"].values() if name is not None})
+    alike = [name for name in classes if [key(other) for other in classes].count(key(name)) > 1]
+    if alike:
+        raise PlanError(
+            "config key `labels.three_class`",
+            expected="each class in one spelling, as another would be another class",
+            found=", ".join(f"`{name}`" for name in alike),
+            remedy="spell it alike for all its emotions",
+        )
     if labels["without_expression"] not in emotions:
         raise PlanError(
             "config key `labels.without_expression`",
