@@ -14,7 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Clips(Dataset):
-    """Clips as (slots, 3, height, width) float32 in 0..1, and the number of their class."""
+    """Clips as (slots, 3, height, width) float32 in 0..1, and the number of their class.
+
+    Clips of the fold with a slot that has no image are left out: a score is of `rows` alone.
+    """
 
     def __init__(self, results, fold, training, split="loso_3class", scheme="phase11"):
         self.results = Path(results)

@@ -168,8 +168,9 @@ def deal_out(subjects: np.ndarray, classes: np.ndarray, folds: int, seed: int | 
     keeps the sum of squares of all folds' shares, and so their spread, smallest.
 
     The order is that of ``|s| (1 + u)`` with u in [0, 1) drawn by the seed. scikit-learn's
-    StratifiedGroupKFold goes by size alone, its seed decides between equals only, and among
-    children with some hundred clips each there are none: every seed would give the same split.
+    StratifiedGroupKFold goes by the standard deviation of a subject's numbers of clips per class,
+    its seed decides between equals only, and among children with some hundred clips each there
+    are none: every seed would give the same split.
 
     Parameters
     ----------
