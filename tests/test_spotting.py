@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from cmedprep.geometry import Template, apply, resize
-from cmedprep.pulses import find_pulse, pulses
+from cmedprep.pulses import find_pulse, pulses, score_pulses
 from cmedprep.regions import PLACES, lattice_of
 from cmedprep.spotting import Followed, Spotted, split_motion, spot_apex
 from tests.makers import synthetic_face as maker
@@ -241,6 +242,30 @@ def test_images_and_landmarks_must_be_of_the_same_frames(
 ) -> None:
     with pytest.raises(ValueError, match=f"expected {n}"):
         spot_apex(iter(smile[0]), np.resize(smile[1], (n, 478, 3)))
+
+
+def test_the_evidence_is_the_ratio_of_two_gaussian_likelihoods() -> None:
+    """By the definition: covariances of whole clips, with the pulse and without, one by one."""
+    n, reach, rng = 16, 0.7, np.random.default_rng(0)
+    t = np.arange(n)
+    turn = rng.normal(0.0, 3.0, (n, 2))
+    exposed = np.array([[0.0, 0.05, 0.03], [0.04, 0.0, 0.02]])
+    curves = np.outer(np.sin(np.pi * t / (n - 1)), [0.5, -0.2, 0.1]) + rng.normal(0, 0.05, (n, 3))
+    family, noise = pulses(n)[0][::40], np.array([0.01, 0.02, 0.05])
+    score, strength = score_pulses(curves, family, noise, turn, np.square(exposed), reach)
+
+    # 40 % of the variance drifts, 0.3 clips long; the level may be any.
+    drift = 0.6 * np.eye(n) + 0.4 * np.exp(-np.abs(t[:, None] - t) / (0.3 * n)) + 1e3
+    for m, pulse in enumerate(family):
+        ratio = 0.0
+        for i, curve in enumerate(curves.T):
+            without = noise[i] * drift + turn @ np.diag(np.square(exposed[:, i])) @ turn.T
+            given = without + reach**2 * np.outer(pulse, pulse)
+            ratio += multivariate_normal.logpdf(curve, cov=given)
+            ratio -= multivariate_normal.logpdf(curve, cov=without)
+            expected = reach**2 * pulse @ np.linalg.solve(given, curve)
+            assert strength[m, i] == pytest.approx(expected, abs=1e-6)
+        assert score[m] == pytest.approx(ratio, abs=1e-5)
 
 
 def test_a_long_clip_is_spotted_to_the_frame() -> None:

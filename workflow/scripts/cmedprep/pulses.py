@@ -126,7 +126,7 @@ def find_pulse(
     family, unusual = pulses(len(binned))
     noise = variance / (bins > 0).sum(axis=1).mean()
     for _ in range(_ROUNDS):
-        score, strength = _score(binned, family, noise, head, exposure, reach)
+        score, strength = score_pulses(binned, family, noise, head, exposure, reach)
         best = int((score - unusual).argmax())
         mode = strength[best]
         rest = binned - np.outer(family[best] - family[best].mean(), mode)
@@ -155,7 +155,7 @@ def _bins(n: int) -> np.ndarray:
     return bins
 
 
-def _score(
+def score_pulses(
     curves: np.ndarray,
     family: np.ndarray,
     noise: np.ndarray,
@@ -164,6 +164,21 @@ def _score(
     reach: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare each pulse of a family with no pulse.
+
+    Parameters
+    ----------
+    curves : ndarray, shape (n, k)
+        Motion along axes in which noise is independent.
+    family : ndarray, shape (m, n)
+        Pulses, see `pulses`.
+    noise : ndarray, shape (k,)
+        Variance of each axis, of which a part drifts.
+    turn : ndarray, shape (n, 2)
+        As for `find_pulse`.
+    exposure : ndarray, shape (2, k)
+        Variance of the depth by which each axis follows the turn.
+    reach : float
+        As for `find_pulse`.
 
     Returns
     -------
