@@ -28,7 +28,7 @@ def smile() -> Pair:
 def measure(smile: Pair, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Measure a clip of six frames, of which the third has the apex's picture, the others onset's.
 
-    The fourth was bridged, the fifth has no image. From frame to frame the mesh moves away.
+    The fourth was bridged, the fifth has no image. From frame to frame the mesh and its place in the image move away.
     """
     results = tmp_path_factory.mktemp("results")
     pictures = {0: smile.onset, 1: smile.onset, 2: smile.apex, 3: smile.onset, 5: smile.onset}
@@ -36,7 +36,7 @@ def measure(smile: Pair, tmp_path_factory: pytest.TempPathFactory) -> Any:
         kept = {n: store.keep(f"S1/Happy/a/{n:06d}", image) for n, image in pictures.items()}
     frames = [
         {**KEYS, "frame_index": n, "timestamp_s": n / 30, "width": 224, "height": 224}
-        | {"matrix": [SCALE, 0, 0, 0, SCALE, 0], "interpolated": n == 3}
+        | {"matrix": [SCALE, 0, 9 * n, 0, SCALE, 0], "interpolated": n == 3}
         | {name: image[name] for name in ("image", "sha256", "pixels_sha256")}
         for n, image in kept.items()
     ]
