@@ -28,7 +28,8 @@ def smile() -> Pair:
 def measure(smile: Pair, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Measure a clip of six frames, of which the third has the apex's picture, the others onset's.
 
-    The fourth was bridged, the fifth has no image. From frame to frame the mesh and its place in the image move away.
+    The fourth was bridged, the fifth has no image. From frame to frame the mesh and its place in
+    the image move away.
     """
     results = tmp_path_factory.mktemp("results")
     pictures = {0: smile.onset, 1: smile.onset, 2: smile.apex, 3: smile.onset, 5: smile.onset}

@@ -167,6 +167,15 @@ def test_a_crop_that_follows_the_head_compares_the_same_pixels() -> None:
     assert finder.result()[0] == truth
 
 
+def test_a_crop_that_runs_over_a_still_picture_sees_repeats() -> None:
+    """From step to step it has a window in common, from the first to the last it has none."""
+    still = cv2.resize(picture(noise=0), (800, SIZE))
+    finder = RepeatFinder()
+    for i in range(5):
+        finder.add(i, still, WHOLE - np.array([[0, 0, 100.0 * i], [0, 0, 0]]), SIZE)
+    assert finder.result() == ([None, 0, 0, 0, 0], [None, 0.0, 0.0, 0.0, 0.0])
+
+
 @pytest.mark.parametrize("shift", [-1000.0, 1000.0])
 def test_a_face_that_has_left_the_place_is_no_repeat(shift: float) -> None:
     finder = RepeatFinder()
