@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -128,6 +129,46 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
     assert str(output) in str(error.value)
     let_go()
     hold_output(output)
+
+
+def test_a_run_on_another_machine_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def flock_as_nfs(holder: int, kind: int) -> None:
+        if stat.S_ISREG(os.fstat(holder).st_mode):  # a folder's lock is this machine's alone
+            flock(holder, kind)
+
+    monkeypatch.setattr(fcntl, "flock", flock_as_nfs)
+    hold_output(tmp_path)
+    for batch in (None, ["S1"]):
+        with pytest.raises(PlanError, match="no other run is writing"):
+            hold_output(tmp_path, batch)
+
+
+@pytest.mark.parametrize("call", ["flock", "lockf"])
+def test_a_disk_without_locks_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    assert hold_output(tmp_path, ["S1"])
+    let_go()
+    monkeypatch.setattr(fcntl, call, fail)
+    assert not hold_output(tmp_path, ["S1"])
+
+
+def test_locks_that_belong_to_another_user_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(PlanError, match="umask 002"):
+        hold_output(tmp_path)
 
 
 def living_batch(output: Path, *subjects: str) -> subprocess.Popen[bytes]:

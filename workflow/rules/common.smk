@@ -147,7 +147,11 @@ onstart:
     try:
         check_writable(Path(OUTPUT))
         check_owner(Path(OUTPUT), Path(config["dataset"]["root"]), SURVEY.probed())
-        hold_output(Path(OUTPUT), SUBJECTS if config["batch"] else None)
+        if not hold_output(Path(OUTPUT), SUBJECTS if config["batch"] else None):
+            print(
+                f"The disk of `{OUTPUT}` keeps no locks: start no second run there.",
+                file=sys.stderr,
+            )
         claim_output(Path(OUTPUT), Path(config["dataset"]["root"]))
         if not config["batch"]:
             sign_output(Path(OUTPUT))

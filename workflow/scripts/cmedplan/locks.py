@@ -55,10 +55,11 @@ def hold_folder(folder: Path, output: str) -> bool:
     return cleared
 
 
-def hold_output(output: Path, batch: Iterable[str] | None = None) -> None:
+def hold_output(output: Path, batch: Iterable[str] | None = None) -> bool:
     """Make the folder of results this run's alone, whatever folder other runs work in.
 
-    Runs of batches share it, each with subjects of its own.
+    Runs of batches share it, each with subjects of its own. What is locked are files: of the lock
+    of a folder a network disk tells no other machine.
 
     Parameters
     ----------
@@ -67,14 +68,17 @@ def hold_output(output: Path, batch: Iterable[str] | None = None) -> None:
     batch : iterable of str, optional
         The subjects of this run, where it is a batch.
 
+    Returns
+    -------
+    bool
+        Whether the disk keeps locks. Where it does not, nothing keeps two runs apart.
+
     Raises
     ------
     PlanError
-        Another run is writing there, or to these subjects.
+        Another run is writing there, or to these subjects; or the locks are not ours to take.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    holder = os.open(output, os.O_RDONLY | os.O_DIRECTORY)
-    _HELD.append(holder)
+    holder = _open(output / "logs" / ".lock")
     kind = fcntl.LOCK_EX if batch is None else fcntl.LOCK_SH
     try:
         fcntl.flock(holder, kind | fcntl.LOCK_NB)
@@ -85,10 +89,9 @@ def hold_output(output: Path, batch: Iterable[str] | None = None) -> None:
             found="another run, at work there",
             remedy="wait for it, stop it, or set `output` to another folder",
         ) from None
-    except OSError:  # some network disks lock no folders
-        pass
-    if batch is not None:
-        _hold_subjects(output / "logs" / ".batches", batch)
+    except OSError:
+        return False
+    return batch is None or _hold_subjects(output / "logs" / ".batches", batch)
 
 
 def begin_run() -> None:
@@ -131,11 +134,26 @@ def _signature(output: Path) -> Path:
     return output / "logs" / ".run"
 
 
-def _hold_subjects(path: Path, subjects: Iterable[str]) -> None:
-    """Lock one byte of a file for each subject; they need not be there to be locked."""
-    path.parent.mkdir(exist_ok=True)
-    holder = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+def _open(path: Path) -> int:
+    """Open a file that is there to be locked, and keep it open until this process ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        holder = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        raise PlanError(
+            f"config key `output`: {path.parent.parent.absolute()}",
+            expected="a folder with files that can be written",
+            found=f"no right to write to {path.absolute()}",
+            remedy="have its owner give the right to your group (`chmod -R g+rwX`, `umask 002`), "
+            "or set `output` to another folder",
+        ) from None
     _HELD.append(holder)
+    return holder
+
+
+def _hold_subjects(path: Path, subjects: Iterable[str]) -> bool:
+    """Lock one byte of a file for each subject; they need not be there to be locked."""
+    holder = _open(path)
     for subject in subjects:
         place = int.from_bytes(hashlib.sha256(subject.encode()).digest()[:7], "big")
         try:
@@ -147,8 +165,9 @@ def _hold_subjects(path: Path, subjects: Iterable[str]) -> None:
                 found="another run of a batch that has it, too",
                 remedy="let all batches that run at once be of the same number, k/n with one n",
             ) from None
-        except OSError:  # a disk without locks
-            return
+        except OSError:
+            return False
+    return True
 
 
 def _is_alone(holder: int) -> bool:
