@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import resource
 import shutil
 import struct
 import subprocess
@@ -189,6 +190,22 @@ def test_a_decoder_that_gets_no_memory_is_not_taken_for_broken_data(tmp_path: Pa
     with Prober(Limits(memory_mb=150)) as prober:
         assert refusal(prober, path)[0] == "over_limit"
     with Prober(Limits()) as prober:
+        assert prober.probe(path).n_frames == 20
+
+
+def test_a_host_that_leaves_no_memory_says_nothing_of_the_video(tmp_path: Path) -> None:
+    kind = Kind("clip.mp4", "libx264", options={"preset": "ultrafast", "refs": "16"})
+    path = write_video(tmp_path / "clip.mp4", pictures(20, 3840, 2160), kind)
+    with Prober(Limits()) as prober:
+        prober.probe(write_video(tmp_path / "small.mp4", pictures(2), PLAIN))
+        worker = prober._worker
+        assert worker is not None
+        status = Path(f"/proc/{worker.pid}/status").read_text()
+        taken_kb = int(status.split("VmSize:")[1].split()[0])
+        space = (taken_kb << 10) + (40 << 20)  # as by `ulimit -v`
+        resource.prlimit(worker.pid, resource.RLIMIT_AS, (space, space))
+        with pytest.raises(RuntimeError, match="ulimit -v"):
+            prober.probe(path)
         assert prober.probe(path).n_frames == 20
 
 

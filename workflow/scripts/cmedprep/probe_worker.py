@@ -21,6 +21,7 @@ import av
 from cmedprep.decoding import Bounds, VideoError, probe_video
 
 _PR_SET_PDEATHSIG = 1
+_STATUS = Path("/proc/self/status")
 
 
 def main(parent: int, memory_mb: int) -> None:
@@ -51,6 +52,8 @@ def main(parent: int, memory_mb: int) -> None:
             # peak never falls, this process can tell it no more of the videos that come next.
             answer = answer if "facts" in answer else {"over_memory": True}
             answer["last"] = True
+        if "facts" not in answer and (space_mb := _cramped_mb()):
+            answer = {"cramped_mb": space_mb, "last": True}
         print(json.dumps(answer), file=answers, flush=True)
 
 
@@ -71,12 +74,26 @@ def _answer(path: Path, bounds: Bounds) -> dict[str, Any]:
 
 def _peak_mb() -> float:
     """Return the most memory that this process has had, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # `getrusage` counts on from the process that has started this one
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
+    if _STATUS.exists():  # `getrusage` counts on from the process that has started this one
+        return _status_mb("VmHWM")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def _cramped_mb() -> int:
+    """Return the MiB of address space that the system leaves us, if most of it was needed.
+
+    Short of it, a decoder calls a sound video broken; and to want more is no fault of the video's.
+    """
+    space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if space == resource.RLIM_INFINITY or not _STATUS.exists():
+        return 0
+    return space >> 20 if _status_mb("VmPeak") > (space >> 20) / 2 else 0
+
+
+def _status_mb(name: str) -> float:
+    (line,) = (line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) / 1024
 
 
 def _end_with(parent: int) -> None:

@@ -71,13 +71,20 @@ class Prober:
         OSError
             The file is not there or cannot be opened.
         RuntimeError
-            The process was killed from outside, which says nothing of the video.
+            The process was killed from outside, or had hardly any memory to begin with, which
+            says nothing of the video.
         """
         answer = self._ask(path)
         if "os_error" in answer:
             raise OSError(*answer["os_error"])
         if "facts" in answer:
             return VideoFacts(**answer["facts"])
+        if "cramped_mb" in answer:
+            raise RuntimeError(
+                f"{path} could not be decoded, perhaps for want of memory: processes may have "
+                f"{answer['cramped_mb']} MB of address space here (`ulimit -v`). Raise that limit, "
+                "and run the workflow again."
+            )
         if "over_memory" in answer:
             raise self._over_memory()
         raise VideoError(answer["status"], answer["reason"])
