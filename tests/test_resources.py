@@ -1,12 +1,14 @@
 """What a job asks of a cluster grows with its subject and with its attempts."""
 
+import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import REPOSITORY, Project
 
 SUBJECT_RULES = [
     *("probe_videos", "index_subject", "detect_faces", "align_faces", "extract_frames"),
@@ -96,3 +98,40 @@ def test_what_is_asked_reruns_nothing(tiny: Project) -> None:
     assert tiny.succeed(
         "--set-resources", "detect_faces:mem_mb=9999", "align_faces:runtime=999"
     ).idle
+
+
+# -- an array of batches ----------------------------------------------------------------------
+
+
+def words_of_batch(folder: Path, *arguments: str, **job: str) -> list[str]:
+    """Return what the script for batches calls Snakemake with, in a job of some variables."""
+    (folder / "snakemake").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    (folder / "snakemake").chmod(0o755)
+    return subprocess.run(
+        ["bash", REPOSITORY / "profiles" / "slurm" / "batch.sh", *arguments],
+        env={"PATH": f"{folder}:{os.environ['PATH']}"} | job,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    ).stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        ({"SLURM_MEM_PER_NODE": "12288"}, ["--resources", "mem_mb=12288"]),
+        ({"SLURM_MEM_PER_CPU": "3000"}, ["--resources", "mem_mb=12000"]),
+        ({}, []),
+    ],
+)
+def test_a_batch_takes_no_more_than_its_job_has(
+    tmp_path: Path, job: dict[str, str], expected: list[str]
+) -> None:
+    words = words_of_batch(tmp_path, "--configfile", "my.yaml", SLURM_CPUS_PER_TASK="4", **job)
+    assert words == [*("--cores", "4"), *expected, *("--retries", "2", "--configfile", "my.yaml")]
+
+
+def test_a_task_of_an_array_is_a_batch_and_may_be_given_targets(tmp_path: Path) -> None:
+    words = words_of_batch(tmp_path, "--of", "40", "a target", SLURM_ARRAY_TASK_ID="3")
+    batch = ["--nolock", "--config", "batch=3/40"]
+    assert words == ["--cores", "1", *batch, "--retries", "2", "a target"]

@@ -15,11 +15,10 @@
 #SBATCH --open-mode=append
 set -euo pipefail
 
-batch=()
+batches=
 if [[ ${1-} == --of ]]; then
   : "${SLURM_ARRAY_TASK_ID:?is not set: --of belongs to sbatch --array=1-${2-N}}"
-  # The tasks share the folder, not a subject; the workflow's own locks see to that.
-  batch=(--nolock --config batch="$SLURM_ARRAY_TASK_ID/$2")
+  batches=$2
   shift 2
 fi
 for word in "$@"; do
@@ -29,6 +28,9 @@ for word in "$@"; do
   fi
 done
 
-# As much at once as fits into what the job has asked for.
-exec snakemake --cores "${SLURM_CPUS_PER_TASK:-1}" --retries 2 \
-  ${SLURM_MEM_PER_NODE:+--resources mem_mb="$SLURM_MEM_PER_NODE"} "${batch[@]}" "$@"
+# As much at once as fits into what the job has asked for, by node or by processor.
+cores=${SLURM_CPUS_PER_TASK:-1}
+memory_mb=${SLURM_MEM_PER_NODE:-${SLURM_MEM_PER_CPU:+$((SLURM_MEM_PER_CPU * cores))}}
+# The tasks share the folder, not a subject; the workflow's own locks see to that.
+exec snakemake --cores "$cores" ${memory_mb:+--resources mem_mb="$memory_mb"} \
+  ${batches:+--nolock --config batch="$SLURM_ARRAY_TASK_ID/$batches"} --retries 2 "$@"
