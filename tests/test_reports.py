@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from cmedreport.embedded import read_embedded
+from cmedreport.embedded import read_embedded, to_json
 from tests.conftest import Project
 from tests.report_pages import chromium, make_pages, multiply, opened, settle
 
@@ -181,6 +181,44 @@ def test_a_clip_shows_its_frames_curves_and_numbers(browser: Browser, pages: Pat
         assert "repeats" in card.locator(".facts").inner_text()
 
 
+@pytest.mark.parametrize(
+    ("unknown", "left"),
+    [
+        ((), ["yaw", "residual", "motion"]),
+        (("residual",), ["yaw", "motion"]),  # of alignment by landmarks alone
+        (("yaw", "pitch", "roll", "residual", "motion", "smooth"), []),  # without a face
+    ],
+)
+def test_curves_have_room_for_what_is_known_alone(
+    browser: Browser, pages: Path, tmp_path: Path, unknown: tuple[str, ...], left: list[str]
+) -> None:
+    text = (pages / "Subject_01.html").read_text()
+    data = read_embedded(text, "data")
+    written = to_json(data)
+    assert written in text
+    shown = next(entry for entry in data["clips"] if entry["apex_frame"] is not None)
+    curves = shown["drawn"]["curves"]
+    curves.update({name: [None] * len(curves[name]) for name in unknown})
+    changed = tmp_path / "Subject_01.html"
+    changed.write_text(text.replace(written, to_json(data)))
+    with opened(browser, changed, shown["clip_id"]) as found:
+        settle(found.page)
+        chart = found.page.locator(f'[id="{shown["clip_id"]}"] .curves')
+        assert chart.count() == bool(left)
+        if left:
+            drawn = found.page.evaluate(
+                """node => [node.clientHeight, Object.values(node._fullLayout._plots).map(
+                    ({ yaxis }) => [yaxis._offset, yaxis._offset + yaxis._length])]""",
+                chart.element_handle(),
+            )
+            height, panels = drawn
+            titles = chart.locator(".annotation").all_text_contents()
+            assert len(panels) == len(titles) == len(left)
+            assert all(name in title for name, title in zip(left, titles, strict=True))
+            ends = [0.0, *(edge for edges in panels for edge in edges), float(height)]
+            assert ends == sorted(ends)
+
+
 def test_the_data_set_accounts_for_every_row_and_links_its_outliers(
     browser: Browser, many: Path
 ) -> None:
@@ -302,6 +340,20 @@ def test_it_fits_on_a_phone(browser: Browser, many: Path, pages: Path, name: str
         with opened(browser, folder / name, width=390) as found:
             settle(found.page)
             assert found.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_long_name_leaves_the_other_columns_in_view(
+    browser: Browser, pages: Path, tmp_path: Path, width: int
+) -> None:
+    text = (pages / "Subject_01.html").read_text()
+    changed = tmp_path / "Subject_01.html"
+    changed.write_text(text.replace("Happy/vid1", "Happy/" + "exported_by_Zoom_" * 7))
+    with opened(browser, changed, width=width) as found:
+        inside, there = found.page.evaluate(
+            "[document.querySelector('.rows')].flatMap(n => [n.scrollWidth, n.clientWidth])"
+        )
+    assert inside <= there
 
 
 @pytest.mark.parametrize("name", ["Subject_01.html", "index.html"])

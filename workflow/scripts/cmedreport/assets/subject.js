@@ -143,12 +143,15 @@ function fill(card) {
   if (inside.childElementCount || !clip.drawn) return;
   const drawn = clip.drawn;
   inside.classList.toggle("coarse", !DATA.faces);
-  const curves = element("div", { class: "chart curves", role: "img", "aria-label": describe(clip) });
+  const panels = clipPanels(clip);
+  const curves = panels.length
+    ? element("div", { class: "chart curves", role: "img", "aria-label": describe(clip, panels), style: `height: ${clipHeight(panels)}px` })
+    : null;
   const left = element("div", {}, timeline(clip), curves, legend(clip));
   const right = element("div", { class: "side" }, meters(clip), ...(drawn.tiles ? [pictures(clip)] : []));
   if (drawn.tiles) inside.append(strip(clip));
   inside.append(element("div", { class: "grid" }, left, right), facts(clip));
-  chart(curves, () => clipFigure(clip));
+  if (curves) chart(curves, () => clipFigure(clip));
 }
 
 function unpack(text) {
@@ -237,8 +240,8 @@ function ranges(runs) {
   return texts.join(", ") + (runs.length > 6 ? ` and ${runs.length - 6} more` : "");
 }
 
-const describe = (clip) =>
-  `Curves over ${plural(clip.drawn.frames, "frame")}: head pose, residual of the alignment, motion of the expression. ` +
+const describe = (clip, panels) =>
+  `Curves over ${plural(clip.drawn.frames, "frame")}: ${panels.map((panel) => panel.name).join(", ")}. ` +
   (clip.apex_frame === null ? "No annotated apex. " : `Apex at frame ${clip.apex_frame}. `) +
   (clip.motion_apex_frame === null ? "No motion apex." : `Motion apex at frame ${clip.motion_apex_frame}, ${number(clip.motion_peak_px, 2)} px, snr ${number(clip.motion_snr, 1)}.`);
 
