@@ -204,6 +204,17 @@ def test_folders_of_motion_go_when_it_is_switched_off_and_not_before(results: Pa
     assert not any(folder.exists() for folder in folders)
 
 
+def test_empty_folders_of_images_go_where_images_are_kept_there_no_more(results: Path) -> None:
+    (results / "interpolated/window5").mkdir(parents=True)  # it once was a scheme that interpolates
+    for path in (results / "images").iterdir():
+        shutil.rmtree(path)
+    before = tree(results)
+    remove_parts(results, "Subject_01", PARTS)
+    assert before.keys() - tree(results).keys() == {
+        *("interpolated", "interpolated/window5", "images")
+    }
+
+
 # --- files of others -------------------------------------------------------------------------
 
 OF_OTHERS = (

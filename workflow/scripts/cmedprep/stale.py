@@ -128,7 +128,8 @@ def remove_parts(results: Path, subject: str, parts: Parts) -> list[str]:
     for images in _folders(results / _INTERPOLATED):
         if not any(_is_same(images, images.with_name(name)) for name in parts["samples"]):
             _remove_images(images, subject)
-            _remove_empty([images, images.parent])
+        _remove_empty([images])  # of a scheme that interpolates it holds this subject's folder
+    _remove_empty(_existing([results / _INTERPOLATED, results / "images"]))
     emptied = _remove_of_parts(subject, _part_folders(results, without=parts))
     _remove_empty(emptied)
     if not parts["motion"]:  # It is switched off, and leaves no folder of its own.
