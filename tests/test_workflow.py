@@ -1,5 +1,6 @@
 """The workflow as a user runs it: real Snakemake on small data sets."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -347,6 +348,34 @@ def test_workflow_is_usable_as_a_module(
         assert finished_tiny.digests().items() - project.digests().items() <= {
             ("clips.parquet", finished_tiny.digests()["clips.parquet"])  # Snakemake's own doing
         }
+
+
+def test_a_module_may_have_a_prefix_and_run_our_hooks(
+    fresh: Project, finished_tiny: Project
+) -> None:
+    (fresh.folder / "Snakefile").write_text(
+        f'module cmed:\n    snakefile:\n        "{REPOSITORY / "workflow" / "Snakefile"}"\n'
+        '    config:\n        config\n    prefix:\n        "pre"\n\n\nuse rule * from cmed\n\n\n'
+        "onstart:\n    cmed.onstart()\n\n\nonsuccess:\n    cmed.onsuccess()\n"
+    )
+    project = replace(fresh, repository=fresh.folder)
+    triggers = ("--rerun-triggers", "mtime", "params", "input", "--max-checksum-file-size", "1TB")
+    page = "The page to look at first: pre/results/reports/index.html"
+    assert page in project.succeed(*triggers).output
+    made = Project(fresh.folder / "pre", fresh.config)
+    assert made.digests() == finished_tiny.digests()
+
+    for video in fresh.root.rglob("*.mp4"):
+        os.utime(video)
+    assert project.succeed(*triggers).idle
+    project.succeed(*triggers, "pre/results/verify/Subject_01.verified")
+
+    (made.results / "reports" / "index.html").unlink()
+    holder = os.open(made.results, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    assert "expected: a folder that no other run is writing to" in project.fail(*triggers).output
+    os.close(holder)
+    assert project.succeed(*triggers).jobs == {"report_dataset": 1}
 
 
 def test_workflow_folder_has_the_same_default_target(tiny: Project) -> None:

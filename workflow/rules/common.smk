@@ -58,17 +58,20 @@ from cmedplan.survey import Survey
 
 try:
     complete_config(config, Path(workflow.source_path("../schemas/config.schema.yaml")))
-    check_folder(Path(config["output"]))
+    OUTPUT = config["output"].rstrip("/")
+    # Where that is: Snakemake puts a module's `prefix` before what rules name, and nowhere else.
+    PLACE = workflow.modifier.path_modifier.replace_prefix(f"{OUTPUT}/").rstrip("/")
+    RESULTS = Path(PLACE)
+    check_folder(RESULTS)
     if workflow.is_main_process:
         begin_run()
     elif not config["batch"]:  # batches share a folder, and none of them signs it
-        check_run(Path(config["output"]))
+        check_run(RESULTS)
     # A job on another machine parses this file again, for the sake of one subject.
-    SURVEY = Survey(config, whole=workflow.is_main_process)
+    SURVEY = Survey(config, RESULTS, whole=workflow.is_main_process)
 except PlanError as error:
     raise WorkflowError(str(error)) from None
 
-OUTPUT = config["output"].rstrip("/")
 SUBJECTS = SURVEY.selected
 SCHEMES = stage_parts("sample_apex", config)
 METHODS = stage_parts("measure_motion", config)
@@ -116,7 +119,7 @@ def rows_digest(wildcards):
 def verify_reference(wildcards):
     """Return the manifest that is to be verified."""
     named = config["verify"]["reference"]
-    path = Path(named or f"{OUTPUT}/manifests")
+    path = Path(named or RESULTS / "manifests")
     return str(path if path.suffix == ".parquet" else path / f"{wildcards.subject}.parquet")
 
 
@@ -127,13 +130,13 @@ def reference_digest(wildcards):
 
 
 # Held until this process ends; the jobs that parse this file again have no part in it.
-if workflow.is_main_process and hold_folder(Path(".snakemake"), OUTPUT):
+if workflow.is_main_process and hold_folder(Path(".snakemake"), PLACE):
     print("An earlier run was killed: its lock is cleared.", file=sys.stderr)
 
 
-if workflow.is_main_process and is_forgotten(Path(OUTPUT), Path(".snakemake", "metadata")):
+if workflow.is_main_process and is_forgotten(RESULTS, Path(".snakemake", "metadata")):
     print(
-        f"Snakemake has no record here of how `{OUTPUT}` was made: its folder .snakemake is gone, or "
+        f"Snakemake has no record here of how `{RESULTS}` was made: its folder .snakemake is gone, or "
         "the run starts in another folder. What has changed since is not noticed; with --forceall "
         "everything is made anew.",
         file=sys.stderr,
@@ -145,21 +148,21 @@ onstart:
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     try:
-        check_writable(Path(OUTPUT))
-        check_owner(Path(OUTPUT), Path(config["dataset"]["root"]), SURVEY.probed())
-        if not hold_output(Path(OUTPUT), SUBJECTS if config["batch"] else None):
+        check_writable(RESULTS)
+        check_owner(RESULTS, Path(config["dataset"]["root"]), SURVEY.probed())
+        if not hold_output(RESULTS, SUBJECTS if config["batch"] else None):
             print(
-                f"The disk of `{OUTPUT}` keeps no locks: start no second run there.",
+                f"The disk of `{RESULTS}` keeps no locks: start no second run there.",
                 file=sys.stderr,
             )
-        claim_output(Path(OUTPUT), Path(config["dataset"]["root"]))
+        claim_output(RESULTS, Path(config["dataset"]["root"]))
         if not config["batch"]:
-            sign_output(Path(OUTPUT))
+            sign_output(RESULTS)
     except PlanError as error:
         raise WorkflowError(str(error)) from None
 
 
 onsuccess:
-    page = Path(OUTPUT, "reports", "index.html")
+    page = RESULTS / "reports" / "index.html"
     if workflow.is_main_process and page.is_file():
         print(f"The page to look at first: {page}", file=sys.stderr)

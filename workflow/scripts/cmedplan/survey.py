@@ -47,6 +47,8 @@ class Survey:
     ----------
     config : mapping
         The complete config.
+    results : Path, optional
+        The folder of all results, where it is another than the config's `output`.
     whole : bool
         Plan every subject now. Otherwise a subject is planned when it is asked for.
 
@@ -63,10 +65,12 @@ class Survey:
         As `make_plan` does; unless `whole`, of what was read.
     """
 
-    def __init__(self, config: Mapping[str, Any], *, whole: bool) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], results: Path | None = None, *, whole: bool
+    ) -> None:
         self._config = config
         self._root = Path(config["dataset"]["root"])
-        self._videos = Path(config["output"]) / "videos"
+        self._videos = (results or Path(config["output"])) / "videos"
         self._known: dict[str, SubjectSurvey] = {}
         self._homeless: tuple[str, str, tuple[int, int]] | None = None
         if whole:
