@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from cmedplan.atomic import part_of
-from cmedprep.images import ImageStore, encode, open_store, read_images, remove_store
+from cmedprep import images
+from cmedprep.images import ImageStore, decode, encode, open_store, read_images, remove_store
 
 PNG = {"size": 8, "format": "png", "quality": 95}
 RNG = np.random.default_rng(0)
@@ -17,7 +18,7 @@ IMAGES = [RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(3)]
 
 def keep_all(results: Path, container: str, crop: dict = PNG) -> pa.Table:
     with open_store(results, "images/S1", crop, container) as store:
-        kept = [store.keep(f"S1/Happy/a/{i:06d}", image) for i, image in enumerate(IMAGES)]
+        kept = [store.keep(f"S1/Happy/a/{i:06d}", image)[0] for i, image in enumerate(IMAGES)]
     columns = {name: [row[name] for row in kept] for name in kept[0]}
     if container == "directory":
         del columns["encoded"]
@@ -113,6 +114,17 @@ def test_pixels_are_digested_as_they_will_be_read(tmp_path: Path, kind: str) -> 
     table = keep_all(tmp_path, "parquet", PNG | {"format": kind})
     read = [hashlib.sha256(image.tobytes()).hexdigest() for image in read_images(table, tmp_path)]
     assert read == table["pixels_sha256"].to_pylist()
+
+
+@pytest.mark.parametrize(("kind", "times"), [("png", 0), ("jpeg", 1)])
+def test_what_is_kept_is_given_back_and_decoded_no_more_than_once(
+    monkeypatch: pytest.MonkeyPatch, kind: str, times: int
+) -> None:
+    decoded = []
+    monkeypatch.setattr(images, "decode", lambda data: decoded.append(data) or decode(data))
+    kept, pixels = ImageStore("images/S1", PNG | {"format": kind}, None).keep("S1/a/0", IMAGES[0])
+    assert len(decoded) == times
+    assert np.array_equal(pixels, decode(kept["encoded"]["bytes"]))
 
 
 def test_a_store_without_a_folder_writes_nothing(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def frames_of(
 ) -> pa.Table:
     """Write images whose grey is ten times their number, and list them."""
     with open_store(results, "images/S1", CROP, "directory") as store:
-        kept = [store.keep(f"S1/Happy/a/{frame:06d}", image_of(frame)) for frame in written]
+        kept = [store.keep(f"S1/Happy/a/{frame:06d}", image_of(frame))[0] for frame in written]
     rows = [
         {name: CLIP[name] for name in ("clip_id", "subject", "emotion", "filename")}
         | {

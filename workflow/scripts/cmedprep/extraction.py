@@ -53,10 +53,10 @@ def extract_clip(
             if placed[frame.index]:
                 matrix = matrices[frame.index]
                 image = crop_face(frame.image, matrix, size, blur)
-                listed = store.keep(f"{clip_id}/{frame.index:06d}", image)
+                listed, pixels = store.keep(f"{clip_id}/{frame.index:06d}", image)
                 kept.append({name: listed[name] for name in of_images})
                 repeats.add(frame.index, frame.image, matrix, size)
-                yield store.as_read(image, listed)
+                yield pixels
 
     rows = alignment.filter(pa.array(placed))
     landmarks = to_array(faces["landmarks"], (-1, 3))[placed]

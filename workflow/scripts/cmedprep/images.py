@@ -55,8 +55,8 @@ class ImageStore:
         """Whether images are kept inside the table."""
         return self.folder is None
 
-    def keep(self, name: str, image: np.ndarray) -> dict[str, Any]:
-        """Keep an image, and return what a table says of it.
+    def keep(self, name: str, image: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+        """Keep an image; return what a table says of it, and the pixels that are kept.
 
         Parameters
         ----------
@@ -67,29 +67,26 @@ class ImageStore:
 
         Returns
         -------
-        dict
+        kept : dict
             `OF_IMAGES`: `sha256` is of the file, `pixels_sha256` of the pixels that it holds.
+        pixels : ndarray
+            The image as `read_images` will give it: JPEG holds another than was given.
         """
         data = encode(image, self.crop["format"], self.crop["quality"])
+        pixels = image if self.crop["format"] == "png" else decode(data)
         below = PurePosixPath(*PurePosixPath(name).parts[1:])
         path = f"{self.place}/{below}{SUFFIXES[self.crop['format']]}"
         if self.folder is not None:
             file = self.folder / PurePosixPath(path).relative_to(self.place)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
-        return {
+        kept = {
             "image": path,
             "sha256": hashlib.sha256(data).hexdigest(),
-            "pixels_sha256": hashlib.sha256(self._seen(image, data).tobytes()).hexdigest(),
+            "pixels_sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
             "encoded": {"bytes": data, "path": path},
         }
-
-    def as_read(self, image: np.ndarray, kept: Mapping[str, Any]) -> np.ndarray:
-        """Return an image that was kept as `read_images` will: JPEG is another than was given."""
-        return self._seen(image, kept["encoded"]["bytes"])
-
-    def _seen(self, image: np.ndarray, data: bytes) -> np.ndarray:
-        return image if self.crop["format"] == "png" else decode(data)
+        return kept, pixels
 
 
 @contextmanager

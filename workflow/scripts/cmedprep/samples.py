@@ -95,7 +95,7 @@ def interpolate_rows(
     images = interpolate(read_images(distinct, results), tim_weights(nodes, positions))
     times = np.interp(positions, written, frames["timestamp_s"].to_numpy()).tolist()
     for row, time, image in zip(known, times, images, strict=True):
-        kept = store.keep(f"{row['clip_id']}/{row['slot']:06d}", image)
+        kept, _ = store.keep(f"{row['clip_id']}/{row['slot']:06d}", image)
         row |= {"timestamp_s": time, "interpolated": False}
         row |= {name: kept[name] for name in OF_IMAGES}
     return rows
