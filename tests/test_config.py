@@ -312,6 +312,29 @@ def test_a_wrong_value_is_named_with_its_key_and_repeated(path: str, value: Any)
 
 
 @pytest.mark.parametrize(
+    ("path", "word", "told"),
+    [
+        *(
+            ("crop.size", "224", True),
+            ("report.faces", "true", True),
+            ("splits.seeds", "[1]", True),
+        ),
+        *(
+            ("crop.size", "1", False),
+            ("crop.size", "wide", False),
+            ("crop.size", "2024-13-99", False),
+        ),
+        *(("crop.size", "{", False), ("dataset", "CMED", False)),
+    ],
+)
+def test_a_word_that_should_be_a_number_is_told_where_to_go(
+    path: str, word: str, told: bool
+) -> None:
+    """Of `--config 'crop={size: 224}'` Snakemake makes a word."""
+    assert ("into a config file, without quotes" in refusal(nested(path, word))) == told
+
+
+@pytest.mark.parametrize(
     "path", ["alignment.template.inter_ocular", "detection.min_confidence", "crop.size"]
 )
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

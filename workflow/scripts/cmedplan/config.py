@@ -105,8 +105,19 @@ def _explain(error: ValidationError) -> PlanError:
         expected=f"{error.validator} {error.validator_value}"
         + (f" ({schema['description'].strip()})" if "description" in schema else ""),
         found=repr(error.instance),
-        remedy="see config/README.md",
+        remedy="write it into a config file, without quotes: inside braces on the command line "
+        "Snakemake takes it for a word"
+        if error.validator == "type" and _reads_as_valid(error.instance, schema)
+        else "see config/README.md",
     )
+
+
+def _reads_as_valid(word: Any, schema: Mapping[str, Any]) -> bool:
+    """Tell whether a text would be a right value if YAML had read it."""
+    try:
+        return isinstance(word, str) and _Validator(schema).is_valid(yaml.safe_load(word))
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that there is not
+        return False
 
 
 def _find_home(config: MutableMapping[str, Any]) -> None:
