@@ -378,6 +378,14 @@ def test_a_module_may_have_a_prefix_and_run_our_hooks(
     assert project.succeed(*triggers).jobs == {"report_dataset": 1}
 
 
+def test_a_project_that_was_copied_elsewhere_is_up_to_date(
+    finished_tiny: Project, tmp_path: Path
+) -> None:
+    folder = tmp_path / "from a stick"
+    shutil.copytree(finished_tiny.folder, folder, copy_function=shutil.copyfile)  # new times
+    assert Project(folder, finished_tiny.config).succeed().idle
+
+
 def test_workflow_folder_has_the_same_default_target(tiny: Project) -> None:
     assert tiny.succeed(snakefile="workflow/Snakefile").idle
 

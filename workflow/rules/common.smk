@@ -137,8 +137,8 @@ if workflow.is_main_process and hold_folder(Path(".snakemake"), PLACE):
 if workflow.is_main_process and is_forgotten(RESULTS, Path(".snakemake", "metadata")):
     print(
         f"Snakemake has no record here of how `{RESULTS}` was made: its folder .snakemake is gone, or "
-        "the run starts in another folder. What has changed since is not noticed; with --forceall "
-        "everything is made anew.",
+        "the run starts in another folder. What has changed since is not noticed, but for files that are "
+        "newer than what was made of them; with --forceall everything is made anew.",
         file=sys.stderr,
     )
 
