@@ -144,6 +144,12 @@ def test_a_face_that_only_one_window_shows_is_none() -> None:
     assert Looks(far0=mesh_at())._closer(IMAGE, FOUND) is None
 
 
+@pytest.mark.parametrize(("shift", "same"), [(34.0, True), (37.0, False)])
+def test_another_face_in_the_window_does_not_confirm_the_first(shift: float, same: bool) -> None:
+    found = Looks(near0=mesh_at(shift))._closer(IMAGE, FOUND)
+    assert (found is not None) is same
+
+
 def test_of_unsure_looks_the_upright_one_counts_and_then_the_better() -> None:
     on_its_side = replace(mesh_at(score=0.74, turns=1), turns=0)
     finder = Looks(near0=on_its_side, near2=mesh_at(score=0.7, turns=2), far2=mesh_at(turns=2))

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cmedprep import views
 from cmedprep.alignment import fit_to_shape
 from cmedprep.faces import FaceMesh
 from cmedprep.geometry import Template, invert
@@ -293,6 +294,19 @@ def test_a_clip_of_black_frames_keeps_its_landmarks() -> None:
     assert not found.refined.any()
     assert not found.n_tracks.any()
     assert np.isnan([found.residual_jitter_px, found.landmark_drift_px]).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_clip_whose_tracks_are_never_to_be_trusted_keeps_its_landmarks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clip = clip_of("adult", "in-plane")
+    monkeypatch.setattr(views, "trusted", lambda _, motion: np.zeros(len(motion.error_px), bool))
+    found = stabilise(clip.open, clip.landmarks, clip.coarse, TEMPLATE)
+    np.testing.assert_array_equal(found.matrix, clip.coarse)
+    assert not found.refined.any()
+    assert np.isnan([found.residual_jitter_px, found.landmark_drift_px]).all()
+    assert np.isfinite(found.blur).all()
 
 
 def test_frames_without_a_face_stay_without() -> None:
