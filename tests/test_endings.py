@@ -76,6 +76,10 @@ def test_frames_of_avi_may_stand_in_groups_and_no_zeros_between_them(tmp_path: P
     assert "there is no frame at byte" in ending_of(tmp_path, avi(lost)).missing
 
 
+def test_what_follows_an_avi_is_of_no_account(tmp_path: Path) -> None:
+    assert ending_of(tmp_path, avi(movi(b"1")) + b"posted by somebody") == WHOLE
+
+
 @pytest.mark.parametrize("length", [0, 0xFFFFFFFF])
 def test_an_avi_that_was_never_finished_is_silent(tmp_path: Path, length: int) -> None:
     content = avi(struct.pack("<4sI", b"LIST", length) + b"movi" + chunk(b"00dc", b"1"))
@@ -84,6 +88,23 @@ def test_an_avi_that_was_never_finished_is_silent(tmp_path: Path, length: int) -
 
 def test_an_avi_without_frames_is_silent(tmp_path: Path) -> None:
     assert ending_of(tmp_path, avi(chunk(b"LIST", b"hdrl"))) == SILENT
+
+
+def page(stream: int, content: bytes, *, last: bool = False) -> bytes:
+    """Return a page of an Ogg file."""
+    head = struct.pack("<4sBBqIIIB", b"OggS", 0, 4 * last, 0, stream, 0, 0, 2)
+    return head + bytes([10, len(content) - 10]) + content
+
+
+def test_each_stream_of_ogg_has_a_page_that_is_its_last(tmp_path: Path) -> None:
+    begun = page(1, b"first stream") + page(2, b"second stream")
+    ended = begun + page(1, b"its end, too", last=True)
+    assert ending_of(tmp_path, begun).missing == "no page is marked as a stream's last"
+    assert ending_of(tmp_path, ended).missing == "no page is marked as a stream's last"
+    whole = ended + page(2, b"and of this one", last=True)
+    assert ending_of(tmp_path, whole) == ending_of(tmp_path, whole + b"junk") == WHOLE
+    for cut in (1, 12, 20, 40):
+        assert ending_of(tmp_path, whole[:-cut]).missing == "the file ends inside a page"
 
 
 @pytest.mark.parametrize(("length", "ahead"), [(188, 0), (192, 4), (204, 0)])
@@ -108,4 +129,5 @@ def test_a_program_stream_ends_with_its_mark_or_says_nothing(tmp_path: Path) -> 
         assert ending_of(tmp_path, content + b"\0\0\1\xb9" + b"junk") == WHOLE
         assert ending_of(tmp_path, content[:-1]).missing == "the file ends inside a packet"
         assert ending_of(tmp_path, content + b"\0\0").missing.endswith("the head of a packet")
-        assert ending_of(tmp_path, content + b"junk") == SILENT
+        for junk in (b"abc", b"junk"):
+            assert ending_of(tmp_path, content + junk) == SILENT
