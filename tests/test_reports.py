@@ -246,6 +246,30 @@ def test_the_data_set_accounts_for_every_row_and_links_its_outliers(
         page.wait_for_function("document.activeElement.classList.contains('card')")
 
 
+def test_a_chart_of_nothing_says_so(browser: Browser, pages: Path, tmp_path: Path) -> None:
+    text = (pages / "index.html").read_text()
+    data = read_embedded(text, "data")
+    written = to_json(data)
+    assert written in text
+    for name, values in data["clips"].items():
+        if name not in ("clip_id", "subject", "emotion"):
+            values[:] = [None] * len(values)
+    for subject in data["subjects"]:
+        subject["emotions"] = [0] * len(subject["emotions"])
+    changed = tmp_path / "index.html"
+    changed.write_text(text.replace(written, to_json(data)))
+    with opened(browser, changed) as found:
+        charts = found.page.locator("[data-chart]")
+        said = {}
+        for chart in charts.all():
+            chart.scroll_into_view_if_needed()
+            settle(found.page)
+            empty = "no clip to show" in chart.inner_text()
+            assert not (empty and chart.locator(".xtick, .ytick").count())
+            said[chart.get_attribute("data-chart")] = empty
+    assert {name for name, empty in said.items() if not empty} == {"ledger", "emotions", "classes"}
+
+
 def test_tables_of_the_data_set_sort(browser: Browser, many: Path, pages: Path) -> None:
     with opened(browser, many / "index.html") as found:
         head = found.page.get_by_role("button", name="clip", exact=True)

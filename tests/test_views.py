@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from cmedprep import stabilise as module
-from cmedprep.geometry import apply, compose, from_complex, invert
+from cmedprep.certificate import held_out_stillness
+from cmedprep.geometry import apply, compose, from_complex
 from cmedprep.motion import fit_motion, undo
 from cmedprep.stabilise import stabilise
 from cmedprep.tracks import Tracks
@@ -105,45 +106,39 @@ def test_each_frame_is_of_the_view_that_knows_it_best(
     assert done.residual_jitter_px < 0.3 * done.landmark_jitter_px
 
 
-def test_a_point_is_judged_by_the_fit_without_it() -> None:
+def test_skin_is_judged_by_the_fit_to_the_other_half() -> None:
     view = view_of(TRUTH, np.ones(N, bool))
     for fold, step in ((1, 1.0), (2, 10.0)):  # fitted to fold 0, to fold 1
         view.similarity[fold, 1::2, 0, 2] += step
-    jitter, drift = module._held_out([view], np.zeros(N, int), TRUTH)
-    share = (REFERENCE.fold == 0).mean()
-    assert jitter == pytest.approx(np.sqrt(share * 10**2 + (1 - share) * 1**2))
-    assert drift == pytest.approx(jitter / 2)
+    jitter, drift = held_out_stillness([view], TRUTH, TEMPLATE)
+    assert jitter == pytest.approx(np.sqrt((10**2 + 1**2) / 2), rel=0.01)
+    assert drift == pytest.approx(jitter / 2, rel=0.01)
 
 
 def test_what_the_alignment_did_beyond_the_fit_counts() -> None:
     view = view_of(TRUTH, np.ones(N, bool))
     moved = TRUTH.copy()
     moved[::2, 0, 2] += 0.5
-    jitter, drift = module._held_out([view], np.zeros(N, int), moved)
-    assert (jitter, drift) == (pytest.approx(0.5), pytest.approx(0.25))
+    assert held_out_stillness([view], moved, TEMPLATE) == pytest.approx((0.5, 0.25))
 
 
 def test_frames_that_no_track_has_judged_count_by_how_far_they_leave_the_path() -> None:
-    refined = ~np.isin(np.arange(N), (0, 4, 5, 11))
-    matrix = compose(np.broadcast_to(np.eye(2, 3), TRUTH.shape), TRUTH)
-    departure = module._departure(matrix, refined, REFERENCE.target, TEMPLATE)
-    np.testing.assert_allclose(departure[1:11], 0, atol=0.01)
-    assert np.abs(departure[[0, 11]]).min() > 0.01  # nothing says that it went on
-    matrix[4, 0, 2] += 3.0
-    departure = module._departure(matrix, refined, REFERENCE.target, TEMPLATE)
-    np.testing.assert_allclose(departure[4], [[3.0, 0.0]] * len(REFERENCE.target), atol=0.01)
-    np.testing.assert_array_equal(departure[refined], 0)
-    departure[[0, 11]] = 0
-    jitter, drift = module._with_lost_frames(0.1, 0.2, departure, refined)
-    # Steps 3-4, 4-5, 5-6 and both ends are not judged; two of them are of 3 px.
-    assert jitter == pytest.approx(np.sqrt((6 * 0.1**2 + 2 * 3.0**2) / 11), rel=0.01)
-    assert drift == pytest.approx(np.sqrt((8 * 0.2**2 + 3.0**2) / 12), rel=0.01)
+    judged = ~np.isin(np.arange(N), (0, 4, 5, 11))
+    still = np.broadcast_to(TRUTH[0], TRUTH.shape).copy()
+    assert held_out_stillness([view_of(still, judged)], still, TEMPLATE) == pytest.approx((0, 0))
+    left = still.copy()
+    left[4, 0, 2] += 3.0
+    # Of 11 steps two are of 3 px, and of 12 places one is.
+    found = held_out_stillness([view_of(still, judged)], left, TEMPLATE)
+    assert found == pytest.approx((np.sqrt(2 * 3.0**2 / 11), np.sqrt(3.0**2 / 12)))
+    # What lies between two judged frames is expected between them, and nothing beyond the last.
+    jitter, _ = held_out_stillness([view_of(TRUTH, judged)], TRUTH, TEMPLATE)
+    step = np.linalg.norm(apply(TRUTH[1:], CORNERS[1:]) - apply(TRUTH[:-1], CORNERS[1:]), axis=-1)
+    assert 0 < jitter < step.max() * np.sqrt(2 / 11) + 0.01
 
 
 def test_a_frame_without_a_face_counts_neither_for_nor_against() -> None:
-    refined = np.arange(N) != 4
     matrix = TRUTH.copy()
     matrix[4] = np.nan
-    departure = module._departure(matrix, refined, REFERENCE.target, TEMPLATE)
-    assert module._with_lost_frames(0.1, 0.2, departure, refined) == pytest.approx((0.1, 0.2))
-    assert np.isnan(invert(matrix)[4]).all()
+    view = view_of(TRUTH, np.arange(N) != 4)
+    assert held_out_stillness([view], matrix, TEMPLATE) == pytest.approx((0, 0), abs=1e-9)

@@ -136,7 +136,23 @@ const FIGURES = {
   },
 };
 
-for (const node of document.querySelectorAll("[data-chart]")) chart(node, FIGURES[node.dataset.chart]);
+// A chart of nothing would have axes that Plotly makes up.
+const isEmpty = ({ type, orientation, x, y }) =>
+  type === "bar" ? !total(orientation === "h" ? x : y) : type !== "sankey" && x.every((value) => value === null);
+const nothing = () => ({
+  data: [],
+  layout: {
+    height: 260, xaxis: { visible: false }, yaxis: { visible: false },
+    annotations: [{ text: "no clip to show", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false, font: { size: 12, color: color("muted") } }],
+  },
+});
+
+function figure(name) {
+  const made = FIGURES[name]();
+  return made.data.every(isEmpty) ? nothing() : made;
+}
+
+for (const node of document.querySelectorAll("[data-chart]")) chart(node, () => figure(node.dataset.chart));
 addEventListener("beforeprint", () => toPaper(CHARTS.keys()));
 
 // --- tables that sort by a click on a head ----------------------------------------------------
