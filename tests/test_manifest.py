@@ -237,28 +237,3 @@ def test_an_apex_of_the_motion_needs_to_be_found_and_to_have_a_face(
     # Of a clip without expression it is only asked where its centre lies.
     centred = clip | {"apex_source": None}
     assert summarise_clip(centred, [{"S1/Happy/a": stage}], {}, {})["status"] == "ok"
-
-
-@pytest.mark.parametrize(
-    ("written", "stabilised", "jitter", "drift", "grade"),
-    [
-        (100, 95, 0.25, 0.75, "A"),
-        (99, 99, 0.25, 0.75, "B"),
-        (100, 94, 0.25, 0.75, "B"),
-        (100, 100, 0.251, 0.75, "B"),
-        (100, 100, 0.25, 0.751, "B"),
-        (90, 68, 0.6, 1.5, "B"),
-        (89, 89, 0.6, 1.5, "C"),
-        (90, 67, 0.6, 1.5, "C"),
-        (100, 100, 0.601, 0.0, "C"),
-        (100, 100, 0.0, 1.501, "C"),
-        (100, 0, None, None, "C"),
-        (100, 100, None, 0.0, "C"),
-        (0, 0, None, None, None),
-    ],
-)
-def test_a_grade_is_as_good_as_the_worst_of_its_measures(
-    written: int, stabilised: int, jitter: float | None, drift: float | None, grade: str | None
-) -> None:
-    row = {"n_frames": 100, "n_written": written, "n_stabilised": stabilised}
-    assert grade_clip(row | {"residual_jitter_px": jitter, "residual_drift_px": drift}) == grade
