@@ -170,7 +170,7 @@ def written_frames() -> list[dict[str, Any]]:
     store = ImageStore("images/S1", {"format": "png", "quality": 90}, None)
     written, repeats = [0, 1, 2, 4, 5, 6, 7], [None, 0, 0, None, 4, None, 6]
     return [
-        store.keep(f"S1/Happy/a/{frame:06d}", np.full((8, 8, 3), frame, np.uint8))
+        store.keep(f"S1/Happy/a/{frame:06d}", np.full((8, 8, 3), frame, np.uint8))[0]
         | {"frame_index": frame, "width": 8, "height": 8, "matrix": [1.0, 0, 0, 0, 1, 0]}
         | {"interpolated": frame == 4, "repeats_frame": earlier, "difference": 0.0}
         for frame, earlier in zip(written, repeats, strict=True)
