@@ -34,7 +34,7 @@ def measure(smile: Pair, tmp_path_factory: pytest.TempPathFactory) -> Any:
     results = tmp_path_factory.mktemp("results")
     pictures = {0: smile.onset, 1: smile.onset, 2: smile.apex, 3: smile.onset, 5: smile.onset}
     with open_store(results, "images/S1", CROP, "directory") as store:
-        kept = {n: store.keep(f"S1/Happy/a/{n:06d}", image) for n, image in pictures.items()}
+        kept = {n: store.keep(f"S1/Happy/a/{n:06d}", image)[0] for n, image in pictures.items()}
     frames = [
         {**KEYS, "frame_index": n, "timestamp_s": n / 30, "width": 224, "height": 224}
         | {"matrix": [SCALE, 0, 9 * n, 0, SCALE, 0], "interpolated": n == 3}

@@ -141,11 +141,19 @@ def test_alignment_keeps_the_expression(scored: pd.DataFrame) -> None:
     assert scored["kept"].dropna().between(0.65, 1.35).all()
 
 
-def test_manifests_certify_the_alignment(manifests: pd.DataFrame) -> None:
+def test_manifests_certify_the_alignment(manifests: pd.DataFrame, scored: pd.DataFrame) -> None:
     aligned = manifests[manifests["processed"]]
     assert (aligned["n_stabilised"] == aligned["n_written"]).all()
-    assert (aligned["grade"] == "A").mean() > 0.8
     assert set(aligned["grade"]) <= {"A", "B"}
+    known = aligned.merge(scored, on=["subject", "emotion", "filename"])
+    assert len(known) == len(scored)
+    for name in ("drift", "jitter"):
+        told, true = known[f"residual_{name}_px"], known[name]
+        assert (told - true).abs().mean() < 0.2 * true.mean()
+        assert told.between(0.75 * true - 0.02, 1.25 * true + 0.04).all()
+    deserved = (known["drift"] < 0.7) & (known["jitter"] < 0.22)
+    assert deserved.sum() > 6
+    assert (known.loc[deserved, "grade"] == "A").all()
     assert (aligned["residual_jitter_px"] < 0.6 * aligned["landmark_jitter_px"]).all()
     assert manifests[~manifests["processed"]]["grade"].isna().all()
 

@@ -371,7 +371,7 @@ def test_a_module_may_have_a_prefix_and_run_our_hooks(
     project.succeed(*triggers, "pre/results/verify/Subject_01.verified")
 
     (made.results / "reports" / "index.html").unlink()
-    holder = os.open(made.results, os.O_RDONLY)
+    holder = os.open(made.results / "logs" / ".lock", os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
     assert "expected: a folder that no other run is writing to" in project.fail(*triggers).output
     os.close(holder)
