@@ -189,11 +189,12 @@ def test_a_job_that_is_cancelled_is_tried_again(
 def test_a_job_that_takes_too_much_memory_gets_more(
     cluster: Cluster, probed: Project, expected: str
 ) -> None:
-    little = "detect_faces:mem_mb=200*attempt**3"
+    # Less than Snakemake itself has for seconds: Slurm looks once in a second.
+    little = "detect_faces:mem_mb=50*attempt**5"
     said = SlurmRun(probed, "--set-resources", little, targets=TARGETS).succeed().output
     assert probed.digests()[FACES] == expected
     asked = [int(number) for number in re.findall(r"\bmem_mb=(\d+)", said)]
-    assert asked[0] == 200
+    assert asked[0] == 50
     assert asked[-1] == 1600
 
 
