@@ -88,6 +88,34 @@ def test_frames_without_tracks_count_by_the_way_they_left_the_path() -> None:
     assert found.jitter == pytest.approx(np.sqrt(8 / (N_FRAMES - 1)))
 
 
+def test_skin_is_judged_by_the_fit_to_the_other_half() -> None:
+    judge = view(np.zeros(N_FRAMES))
+    judge.motion.parameters[1, 1::2, 0, 0] += 1.0  # what fold 0 alone has seen,
+    judge.similarity[1, 1::2, 0, 2] -= 1.0  # and the fit to it would undo
+    assert held_out_stillness([judge], STILL, TEMPLATE) == pytest.approx((1.0, 0.5))
+
+
+def test_what_the_alignment_did_beyond_the_fit_counts() -> None:
+    beyond = shifted(np.arange(N_FRAMES) % 2 * 0.5)
+    found = held_out_stillness([view(np.zeros(N_FRAMES))], beyond, TEMPLATE)
+    assert found == pytest.approx((0.5, 0.25))
+
+
+def test_what_lies_between_frames_with_tracks_is_expected_on_their_path() -> None:
+    moving = np.linspace(0.0, 9.0, N_FRAMES)
+    lost = np.where(np.isin(np.arange(N_FRAMES), (4, 5)), np.inf, 0.01)
+    found = held_out_stillness([view(moving, lost)], shifted(-moving), TEMPLATE)
+    assert found == pytest.approx((0.0, 0.0), abs=1e-9)
+
+
+def test_a_frame_without_a_face_counts_neither_for_nor_against() -> None:
+    matrix = STILL.copy()
+    matrix[4] = np.nan
+    error = np.where(np.arange(N_FRAMES) == 4, np.inf, 0.01)
+    found = held_out_stillness([view(np.zeros(N_FRAMES), error)], matrix, TEMPLATE)
+    assert found == pytest.approx((0.0, 0.0), abs=1e-9)
+
+
 def test_a_face_that_stands_elsewhere_in_another_view_does_not_stand_still() -> None:
     late = np.arange(N_FRAMES) >= N_FRAMES // 2
     first = view(np.where(late, 1.0, 0.0), np.where(late, 0.02, 0.01))

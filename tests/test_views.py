@@ -1,4 +1,4 @@
-"""Several views of a clip become one alignment, and its certificate is of held-out points."""
+"""Several views of a clip become one alignment."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from cmedprep import stabilise as module
-from cmedprep.certificate import held_out_stillness
 from cmedprep.geometry import apply, compose, from_complex
 from cmedprep.motion import fit_motion, undo
 from cmedprep.stabilise import stabilise
@@ -104,41 +103,3 @@ def test_each_frame_is_of_the_view_that_knows_it_best(
     stands = np.broadcast_to(OFFSET if order < 0 else np.eye(2, 3), TRUTH.shape)
     assert apart(done.matrix, compose(stands, TRUTH))[~lost].max() < 0.1
     assert done.residual_jitter_px < 0.3 * done.landmark_jitter_px
-
-
-def test_skin_is_judged_by_the_fit_to_the_other_half() -> None:
-    view = view_of(TRUTH, np.ones(N, bool))
-    for fold, step in ((1, 1.0), (2, 10.0)):  # fitted to fold 0, to fold 1
-        view.similarity[fold, 1::2, 0, 2] += step
-    jitter, drift = held_out_stillness([view], TRUTH, TEMPLATE)
-    assert jitter == pytest.approx(np.sqrt((10**2 + 1**2) / 2), rel=0.01)
-    assert drift == pytest.approx(jitter / 2, rel=0.01)
-
-
-def test_what_the_alignment_did_beyond_the_fit_counts() -> None:
-    view = view_of(TRUTH, np.ones(N, bool))
-    moved = TRUTH.copy()
-    moved[::2, 0, 2] += 0.5
-    assert held_out_stillness([view], moved, TEMPLATE) == pytest.approx((0.5, 0.25))
-
-
-def test_frames_that_no_track_has_judged_count_by_how_far_they_leave_the_path() -> None:
-    judged = ~np.isin(np.arange(N), (0, 4, 5, 11))
-    still = np.broadcast_to(TRUTH[0], TRUTH.shape).copy()
-    assert held_out_stillness([view_of(still, judged)], still, TEMPLATE) == pytest.approx((0, 0))
-    left = still.copy()
-    left[4, 0, 2] += 3.0
-    # Of 11 steps two are of 3 px, and of 12 places one is.
-    found = held_out_stillness([view_of(still, judged)], left, TEMPLATE)
-    assert found == pytest.approx((np.sqrt(2 * 3.0**2 / 11), np.sqrt(3.0**2 / 12)))
-    # What lies between two judged frames is expected between them, and nothing beyond the last.
-    jitter, _ = held_out_stillness([view_of(TRUTH, judged)], TRUTH, TEMPLATE)
-    step = np.linalg.norm(apply(TRUTH[1:], CORNERS[1:]) - apply(TRUTH[:-1], CORNERS[1:]), axis=-1)
-    assert 0 < jitter < step.max() * np.sqrt(2 / 11) + 0.01
-
-
-def test_a_frame_without_a_face_counts_neither_for_nor_against() -> None:
-    matrix = TRUTH.copy()
-    matrix[4] = np.nan
-    view = view_of(TRUTH, np.arange(N) != 4)
-    assert held_out_stillness([view], matrix, TEMPLATE) == pytest.approx((0, 0), abs=1e-9)
