@@ -12,4 +12,4 @@ include: "workflow/Snakefile"
 rule results:
     default_target: True
     input:
-        every_output,
+        last_outputs,

@@ -17,9 +17,8 @@ RULES = {
     "detect_faces": "faces",
     "align_faces": "align",
     "extract_frames": "frames",
-    "sample_apex": "samples",
     "measure_motion": "motion",
-    "write_manifest": "manifest",
+    "write_manifest": "samples, manifest",
     "make_splits": "splits",
     "report_subject": "page",
     "report_dataset": "overview",
@@ -33,12 +32,11 @@ NOTHING: tuple[str, ...] = ()
 ALL = tuple(RULES)
 PAGES = ("report_subject", "report_dataset")
 MANIFEST = ("write_manifest", "make_splits", *PAGES)
-SAMPLES, MOTION = ("sample_apex", *MANIFEST), ("measure_motion", *MANIFEST)
-APEXES = ("sample_apex", *MOTION)
-FRAMES = ("extract_frames", *APEXES)
+MOTION = ("measure_motion", *MANIFEST)
+FRAMES = ("extract_frames", *MOTION)
 ALIGNMENT = ("align_faces", *FRAMES)
 FACES = ("detect_faces", *ALIGNMENT)
-LEDGER = ("index_subject", "index_clips", *APEXES)
+LEDGER = ("index_subject", "index_clips", *MOTION)
 
 EVERY, ITS, NEW, NOBODY = "all", "its own", "the new one", "none"
 
@@ -75,8 +73,8 @@ DATA = {
 CONFIG = {
     "comments": Row("comments, spaces, defaults spelled out", NOBODY, NOTHING),
     "order": Row("the order of the keys", NOBODY, NOTHING),
-    "scheme_new": Row("a sampling scheme added", EVERY, SAMPLES),
-    "scheme_removed": Row("a sampling scheme removed", EVERY, SAMPLES),
+    "scheme_new": Row("a sampling scheme added", EVERY, MANIFEST),
+    "scheme_removed": Row("a sampling scheme removed", EVERY, MANIFEST),
     "subject_left_out": Row("a subject left out", NOBODY, ONCE),
     "place": Row("where things are and how they are called", NOBODY, NOTHING),
     "headers": Row("other headers in the CSV, named in the config", NOBODY, NOTHING),
@@ -86,7 +84,7 @@ CONFIG = {
 
 CODE = {
     "checkout": Row("a fresh checkout of equal code", NOBODY, NOTHING),
-    "sampling": Row("`cmedprep/sampling.py`", EVERY, SAMPLES),
+    "sampling": Row("`cmedprep/sampling.py`", EVERY, MANIFEST),
     "faces": Row("`cmedprep/faces.py`", EVERY, FACES),
     "plan": Row("`cmedplan/plan.py`", EVERY, ALL),
 }
@@ -128,14 +126,14 @@ KEYS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "crop.format": ("jpeg", FRAMES),
     "crop.quality": (80, FRAMES),
     "images": ("parquet", FRAMES),
-    "sampling.without_apex": ("skip", APEXES),
-    "sampling.schemes[0].slots": (9, SAMPLES),
-    "sampling.schemes[0].name": ("renamed", SAMPLES),
-    "sampling.schemes[1].radius": (4, SAMPLES),
-    "sampling.schemes[1].boundary": ("shrink", SAMPLES),
-    "sampling.schemes[1].frames": ("distinct", SAMPLES),
-    "sampling.schemes[1].spacing": ("phase", SAMPLES),
-    "sampling.schemes[2].method": ("phase", SAMPLES),
+    "sampling.without_apex": ("skip", MOTION),
+    "sampling.schemes[0].slots": (9, MANIFEST),
+    "sampling.schemes[0].name": ("renamed", MANIFEST),
+    "sampling.schemes[1].radius": (4, MANIFEST),
+    "sampling.schemes[1].boundary": ("shrink", MANIFEST),
+    "sampling.schemes[1].frames": ("distinct", MANIFEST),
+    "sampling.schemes[1].spacing": ("phase", MANIFEST),
+    "sampling.schemes[2].method": ("phase", MANIFEST),
     "motion.methods": (["farneback"], MOTION),
     "report.faces": (True, PAGES),
     "splits.folds": (3, ("make_splits",)),
@@ -172,28 +170,25 @@ MODULES = {
         cmedprep/images.py cmedprep/pulses.py cmedprep/regions.py cmedprep/repeats.py
         cmedprep/spotting.py
         """,
-    APEXES: "cmedprep/apexes.py",
-    SAMPLES: """
-        sample_apex.py cmedprep/interpolation.py cmedprep/samples.py cmedprep/sampling.py
-        """,
-    MOTION: "measure_motion.py cmedprep/apex_motion.py cmedprep/flow.py",
+    MOTION: "measure_motion.py cmedprep/apexes.py cmedprep/apex_motion.py cmedprep/flow.py",
     ("make_splits",): "make_splits.py cmedprep/splits.py",
-    ("report_subject",): """
-        report_subject.py cmedreport/clip_record.py cmedreport/drawings.py
-        cmedreport/subject_page.py cmedreport/assets/charts.js
-        cmedreport/assets/subject.css cmedreport/assets/subject.html.j2
-        cmedreport/assets/subject.js
-        """,
     ("report_dataset",): """
         report_dataset.py cmedprep/crate.py cmedreport/data_set.py cmedreport/data_set_page.py
         cmedreport/methods_text.py cmedreport/assets/data_set.css
         cmedreport/assets/data_set.html.j2 cmedreport/assets/data_set.js
         """,
     PAGES: """
+        report_subject.py cmedreport/clip_record.py cmedreport/drawings.py
+        cmedreport/subject_page.py cmedreport/assets/charts.js
+        cmedreport/assets/subject.css cmedreport/assets/subject.html.j2
+        cmedreport/assets/subject.js
         cmedreport/embedded.py cmedreport/pages.py cmedreport/pictures.py cmedreport/series.py
         cmedreport/assets/page.css cmedreport/assets/page.html.j2 cmedreport/assets/page.js
         """,
-    MANIFEST: "write_manifest.py cmedprep/fingerprints.py cmedprep/manifest.py",
+    MANIFEST: """
+        write_manifest.py cmedprep/fingerprints.py cmedprep/manifest.py
+        sample_apex.py cmedprep/interpolation.py cmedprep/samples.py cmedprep/sampling.py
+        """,
     NOTHING: """
         cmedplan/__init__.py cmedplan/config.py cmedplan/locks.py
         cmedplan/recipe.py cmedplan/stages.py cmedplan/survey.py
@@ -249,9 +244,10 @@ def page() -> str:
         *_table("value of a key", _grouped({key: rules for key, (_, rules) in KEYS.items()})),
         *_table("code", [_line(CODE["checkout"].change, NOBODY, ()), *_grouped(modules())]),
         "",
-        "`sample_apex` is one job for all schemes, as to choose takes less time than to start.",
-        "Whatever happens to one scheme, tables and images of the others come out with the same",
-        "bytes (`tests/test_workflow.py`).",
+        "The samples of all schemes and the manifest are one job, as to choose takes less time",
+        "than to start. Whatever happens to one scheme, tables and images of the others come out",
+        "with the same bytes (`tests/test_workflow.py`). The overview links to the pages, and",
+        "follows them.",
         "",
         "Of `schemas.py`, each rule counts the definitions that it uses: a new column of `FACES`",
         "reruns `detect_faces` and what follows, and a definition that nobody uses reruns nothing",

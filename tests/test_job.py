@@ -4,12 +4,16 @@ import io
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from cmedprep.job import Progress, logged
+from tests.conftest import REPOSITORY
 from tests.disks import small_disk
+
+SCRIPTS = REPOSITORY / "workflow" / "scripts"
 
 
 def test_log_tells_every_clip_and_the_terminal_now_and_then() -> None:
@@ -46,6 +50,41 @@ def test_what_native_code_writes_goes_to_the_log(
     assert "noise" not in said
     assert "job: half way" in said
     assert "job: done" in said
+
+
+JOB = """
+import subprocess, sys, time
+sys.path.insert(0, sys.argv[1])
+from cmedprep.job import logged
+with logged(sys.argv[2], "job"):
+    time.sleep(0.3)
+    held = bytearray(200 << 20)
+    subprocess.run([sys.executable, "-c", "while __import__('time').process_time() < 0.5: pass"])
+"""
+
+
+def test_what_a_job_took_lies_beside_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "results" / "logs" / "a_rule" / "logs.log"
+    log.parent.mkdir(parents=True)
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", JOB, str(SCRIPTS), str(log)], check=True)
+    wall = time.monotonic() - began
+    (file,) = tmp_path.rglob("*.tsv")
+    assert file == tmp_path / "logs" / "results" / "benchmarks" / "a_rule" / "logs.tsv"
+    names, values = file.read_text().splitlines()
+    took = dict(zip(names.split("\t"), map(float, values.split("\t")), strict=True))
+    assert took.keys() == {"s", "max_rss", "cpu_time"}
+    assert 0.8 <= took["s"] <= wall + 0.02  # the kernel counts in hundredths
+    assert took["cpu_time"] >= 0.5
+    assert 200 <= took["max_rss"] <= 1000
+
+
+def test_a_job_that_fails_says_nothing_of_what_it_took(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "rule" / "a.log"
+    log.parent.mkdir(parents=True)
+    with pytest.raises(RuntimeError, match="no luck"), logged(log, "job"):
+        raise RuntimeError("no luck")
+    assert not list(tmp_path.rglob("*.tsv"))
 
 
 def test_a_failure_is_in_the_log_and_goes_on(tmp_path: Path) -> None:

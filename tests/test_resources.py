@@ -12,7 +12,7 @@ from tests.conftest import REPOSITORY, Project
 
 SUBJECT_RULES = [
     *("probe_videos", "index_subject", "detect_faces", "align_faces", "extract_frames"),
-    *("sample_apex", "measure_motion", "write_manifest", "report_subject"),
+    *("measure_motion", "write_manifest", "report_subject"),
 ]
 RULES = [*SUBJECT_RULES, "index_clips", "make_splits", "report_dataset"]
 

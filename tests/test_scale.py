@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cmedplan import inventory, plan, scan
+from cmedplan import inventory, plan, scan, survey
 from cmedplan.errors import PlanError
 from cmedplan.inventory import Inventory, record_path, write_record
 from cmedplan.metadata import read_metadata
@@ -128,12 +128,46 @@ def test_a_job_gets_the_digests_of_the_run_that_started_it(
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_subject_that_is_not_there_is_told(config: Config, whole: bool) -> None:
-    survey = Survey(config, whole=whole)
-    for ask in (survey.rows_digest, survey.videos_digest, survey.size):
+    seen = Survey(config, whole=whole)
+    for ask in (seen.rows_digest, seen.videos_digest, seen.size):
         with pytest.raises(PlanError, match="S1"):
             ask("S9")
     with pytest.raises(PlanError, match="S9"):
         Survey(config | {"subjects": ["S9"]}, whole=whole)
+
+
+@pytest.mark.parametrize("layout", ["config", "flat"])
+def test_a_large_data_set_is_surveyed_apart_and_looks_the_same(
+    layout: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config: Config = request.getfixturevalue(layout)
+    here = Survey(config, whole=True)
+    planned: list[Config] = []
+    monkeypatch.setattr(survey, "LARGE", 0)
+    monkeypatch.setattr(survey, "plan_subjects", planned.append)  # of this process
+    apart = Survey(config, whole=True)
+    assert not planned
+    assert apart.selected == here.selected
+    assert apart.all_rows_digest() == here.all_rows_digest()
+    assert apart.homeless_videos_digest() == here.homeless_videos_digest()
+    assert apart.size() == here.size()
+    assert apart.probed() == here.probed()
+    for subject in here.subjects:
+        assert apart.rows_digest(subject) == here.rows_digest(subject)
+        assert apart.videos_digest(subject) == here.videos_digest(subject)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_cannot_be_surveyed_apart_is_told_as_ever(
+    config: Config, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    monkeypatch.setattr(survey, "LARGE", 0)
+    if fails:
+        monkeypatch.setattr(survey, "_APART", "raise SystemExit('no')")
+        assert Survey(config, whole=True).subjects
+    config["dataset"]["columns"] = config["dataset"]["columns"] | {"subject": "nobody"}
+    with pytest.raises(PlanError, match="nobody"):
+        Survey(config, whole=True)
 
 
 def changed(config: Config, before: Survey) -> set[str]:
@@ -154,32 +188,32 @@ def changed(config: Config, before: Survey) -> set[str]:
 
 
 def test_every_change_is_seen_and_concerns_its_subject_alone(config: Config) -> None:
-    survey = Survey(config, whole=True)
-    assert changed(config, survey) == set()
+    seen = Survey(config, whole=True)
+    assert changed(config, seen) == set()
     os.utime(video(config, "Happy/S2/a.mp4"), ns=(1, 1))
-    assert changed(config, survey) == {"S2 videos"}
+    assert changed(config, seen) == {"S2 videos"}
     video(config, "Happy/loose.mp4").write_bytes(b"x")
-    assert changed(config, survey) == {"S2 videos", "homeless videos"}
+    assert changed(config, seen) == {"S2 videos", "homeless videos"}
     add_row(config, "S8,a.mp4,Happy,1")
-    assert changed(config, survey) == {"S2 videos", "homeless videos", "all rows", "S8 new"}
+    assert changed(config, seen) == {"S2 videos", "homeless videos", "all rows", "S8 new"}
 
 
 def test_rows_that_change_places_concern_the_ledger_of_all_alone(config: Config) -> None:
-    survey = Survey(config, whole=True)
+    seen = Survey(config, whole=True)
     path = Path(config["dataset"]["root"]) / config["dataset"]["metadata"]
     header, *rows = path.read_text().splitlines()
     path.write_text("\n".join([header, *reversed(rows)]))
-    assert changed(config, survey) == {"all rows"}
+    assert changed(config, seen) == {"all rows"}
 
 
 def test_a_run_keeps_no_clips_in_memory(config: Config) -> None:
     """But of a subject whose videos were touched: they have to be compared one by one."""
     import gc
 
-    survey = Survey(config, whole=True)
+    seen = Survey(config, whole=True)
     gc.collect()
     assert not [one for one in gc.get_objects() if isinstance(one, plan.PlannedClip)]
-    assert survey.subjects
+    assert seen.subjects
 
 
 # --- the record of a subject's videos --------------------------------------------------------

@@ -95,6 +95,32 @@ def test_every_image_is_in_the_table_with_its_digest(finished_tiny: Project) -> 
     assert image.shape == (224, 224, 3)
 
 
+def test_every_job_says_what_it_took(finished_tiny: Project) -> None:
+    def places(folder: str, suffix: str) -> set[Path]:
+        found = finished_tiny.results / folder
+        return {path.relative_to(found).with_suffix("") for path in found.rglob(f"*{suffix}")}
+
+    assert places("benchmarks", ".tsv") == places("logs", ".log") > {Path("make_splits")}
+
+
+def test_a_page_and_a_manifest_say_which_tables_they_are_made_from(finished_tiny: Project) -> None:
+    """A page's job declares the manifest alone, and samples are made by the manifest's job."""
+    from cmedprep.tables import read_provenance
+
+    name, results = "Subject_01.parquet", finished_tiny.results
+    samples = {f"samples/{scheme}/{name}" for scheme in ("phase11", "window5", "keyframes")}
+    summed = {f"{folder}/{name}" for folder in ("faces", "alignment", "frames", "expression")}
+    assert read_provenance(results / "manifests" / name)["inputs"].keys() == (
+        {f"index/{name}"} | summed | samples
+    )
+    for sample in samples:
+        assert read_provenance(results / sample)["inputs"].keys() == {
+            f"{folder}/{name}" for folder in ("index", "frames", "expression")
+        }
+    page = (results / "reports" / "Subject_01.html").read_text()
+    assert all(path in page for path in summed | samples)
+
+
 def test_a_folder_of_tables_reads_as_one(finished_tiny: Project) -> None:
     samples = read(finished_tiny, "samples/phase11")
     assert set(samples["subject"]) == set(BOTH)
@@ -119,10 +145,7 @@ def test_new_crop_size_reruns_extraction_and_what_follows(tiny: Project) -> None
     before = tiny.digests()
     tiny.config["crop"] = {"size": 112}
     run = tiny.succeed()
-    rules = (
-        *("extract_frames", "sample_apex", "write_manifest"),
-        "report_subject",
-    )
+    rules = ("extract_frames", "write_manifest", "report_subject")
     once = Counter({"make_splits": 1, "report_dataset": 1})
     assert run.jobs == sum((jobs_of(subject, *rules) for subject in BOTH), once)
     after = tiny.digests()
@@ -149,7 +172,7 @@ def test_a_changed_scheme_leaves_the_bytes_of_the_others(tiny: Project) -> None:
 
     before, changing = of_others(), tiny.digests()["samples/changing/Subject_01.parquet"]
     schemes[2]["radius"] = 2
-    rules = ("sample_apex", "write_manifest", "report_subject")
+    rules = ("write_manifest", "report_subject")
     once = Counter({"make_splits": 1, "report_dataset": 1})
     assert tiny.succeed().jobs == sum((jobs_of(subject, *rules) for subject in BOTH), once)
     assert of_others() == before

@@ -3,14 +3,12 @@
 
 rule align_faces:
     input:
-        videos=f"{OUTPUT}/videos/{{subject}}.parquet",
-        faces=f"{OUTPUT}/faces/{{subject}}.parquet",
+        f"{OUTPUT}/videos/{{subject}}.parquet",
+        f"{OUTPUT}/faces/{{subject}}.parquet",
     output:
         f"{OUTPUT}/alignment/{{subject}}.parquet",
     log:
         f"{OUTPUT}/logs/align_faces/{{subject}}.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/align_faces/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
     resources:

@@ -3,13 +3,11 @@
 
 rule detect_faces:
     input:
-        videos=f"{OUTPUT}/videos/{{subject}}.parquet",
+        f"{OUTPUT}/videos/{{subject}}.parquet",
     output:
         f"{OUTPUT}/faces/{{subject}}.parquet",
     log:
         f"{OUTPUT}/logs/detect_faces/{{subject}}.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/detect_faces/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
     resources:

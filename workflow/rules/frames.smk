@@ -6,16 +6,14 @@
 # spotted here as well, in images that need not be read again: whatever changes these, changes it.
 rule extract_frames:
     input:
-        videos=f"{OUTPUT}/videos/{{subject}}.parquet",
-        faces=f"{OUTPUT}/faces/{{subject}}.parquet",
-        alignment=f"{OUTPUT}/alignment/{{subject}}.parquet",
+        f"{OUTPUT}/videos/{{subject}}.parquet",
+        f"{OUTPUT}/faces/{{subject}}.parquet",
+        f"{OUTPUT}/alignment/{{subject}}.parquet",
     output:
-        frames=f"{OUTPUT}/frames/{{subject}}.parquet",
-        expression=f"{OUTPUT}/expression/{{subject}}.parquet",
+        f"{OUTPUT}/frames/{{subject}}.parquet",
+        f"{OUTPUT}/expression/{{subject}}.parquet",
     log:
         f"{OUTPUT}/logs/extract_frames/{{subject}}.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/extract_frames/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
     resources:

@@ -7,8 +7,6 @@ rule probe_videos:
         f"{OUTPUT}/videos/{{subject}}.parquet",
     log:
         f"{OUTPUT}/logs/probe_videos/{{subject}}.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/probe_videos/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
     resources:
@@ -24,13 +22,11 @@ rule probe_videos:
 
 rule index_subject:
     input:
-        videos=f"{OUTPUT}/videos/{{subject}}.parquet",
+        f"{OUTPUT}/videos/{{subject}}.parquet",
     output:
         f"{OUTPUT}/index/{{subject}}.parquet",
     log:
         f"{OUTPUT}/logs/index_subject/{{subject}}.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/index_subject/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
     resources:
@@ -46,13 +42,11 @@ rule index_subject:
 
 rule index_clips:
     input:
-        index=expand(f"{OUTPUT}/index/{{subject}}.parquet", subject=SUBJECTS),
+        expand(f"{OUTPUT}/index/{{subject}}.parquet", subject=SUBJECTS),
     output:
         f"{OUTPUT}/clips.parquet",
     log:
         f"{OUTPUT}/logs/index_clips.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/index_clips.tsv"
     conda:
         "../../envs/cmed.yaml"
     resources:

@@ -14,8 +14,6 @@ rule measure_motion:
         f"{OUTPUT}/motion/{{method}}/{{subject}}.parquet",
     log:
         f"{OUTPUT}/logs/measure_motion/{{method}}/{{subject}}.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/measure_motion/{{method}}/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
     resources:

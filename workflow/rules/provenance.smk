@@ -18,8 +18,6 @@ rule write_crate:
         crate=f"{OUTPUT}/provenance/ro-crate-metadata.json",
     log:
         f"{OUTPUT}/logs/write_crate.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/write_crate.tsv"
     conda:
         "../../envs/cmed.yaml"
     resources:

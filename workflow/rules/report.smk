@@ -1,16 +1,11 @@
 """Pages to look at: one of each subject, and one of the data set."""
 
 
+# The page shows what the manifest sums up: tables that are there when it is, and of which none is
+# made anew without it.
 rule report_subject:
     input:
-        manifest=f"{OUTPUT}/manifests/{{subject}}.parquet",
-        faces=f"{OUTPUT}/faces/{{subject}}.parquet",
-        alignment=f"{OUTPUT}/alignment/{{subject}}.parquet",
-        frames=f"{OUTPUT}/frames/{{subject}}.parquet",
-        expression=f"{OUTPUT}/expression/{{subject}}.parquet",
-        samples=expand(
-            f"{OUTPUT}/samples/{{scheme}}/{{subject}}.parquet", scheme=SCHEMES, allow_missing=True
-        ),
+        f"{OUTPUT}/manifests/{{subject}}.parquet",
     output:
         report(
             f"{OUTPUT}/reports/{{subject}}.html",
@@ -20,8 +15,6 @@ rule report_subject:
         ),
     log:
         f"{OUTPUT}/logs/report_subject/{{subject}}.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/report_subject/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
     resources:
@@ -41,7 +34,7 @@ ruleorder: report_dataset > report_subject
 rule report_dataset:
     input:
         clips=f"{OUTPUT}/clips.parquet",
-        manifests=expand(f"{OUTPUT}/manifests/{{subject}}.parquet", subject=SUBJECTS),
+        pages=expand(f"{OUTPUT}/reports/{{subject}}.html", subject=SUBJECTS),
     output:
         report(
             f"{OUTPUT}/reports/index.html",
@@ -51,8 +44,6 @@ rule report_dataset:
         ),
     log:
         f"{OUTPUT}/logs/report_dataset.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/report_dataset.tsv"
     conda:
         "../../envs/cmed.yaml"
     resources:

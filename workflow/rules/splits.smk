@@ -8,8 +8,6 @@ rule make_splits:
         expand(f"{OUTPUT}/splits/{{split}}.parquet", split=SPLITS),
     log:
         f"{OUTPUT}/logs/make_splits.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/make_splits.tsv"
     conda:
         "../../envs/cmed.yaml"
     resources:

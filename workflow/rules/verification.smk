@@ -8,8 +8,6 @@ rule verify_subject:
         page=f"{OUTPUT}/verify/{{subject}}.html",
     log:
         f"{OUTPUT}/logs/verify_subject/{{subject}}.log",
-    benchmark:
-        f"{OUTPUT}/benchmarks/verify_subject/{{subject}}.tsv"
     conda:
         "../../envs/cmed.yaml"
     threads: 4

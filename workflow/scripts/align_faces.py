@@ -30,11 +30,12 @@ def align_faces(root, alignment, videos, faces, output, provenance, progress, th
 
 if __name__ == "__main__":
     with logged(snakemake.log[0], f"align_faces {snakemake.wildcards.subject}") as progress:
+        videos, faces = snakemake.input
         align_faces(
             root=snakemake.config["dataset"]["root"],
             alignment=snakemake.params.parameters["alignment"],
-            videos=snakemake.input.videos,
-            faces=snakemake.input.faces,
+            videos=videos,
+            faces=faces,
             output=snakemake.output[0],
             provenance=provenance_of("align_faces", snakemake),
             progress=progress,

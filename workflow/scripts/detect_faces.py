@@ -27,7 +27,7 @@ if __name__ == "__main__":
         detect_faces(
             root=snakemake.config["dataset"]["root"],
             detection=snakemake.params.parameters["detection"],
-            videos=snakemake.input.videos,
+            videos=snakemake.input[0],
             output=snakemake.output[0],
             provenance=provenance_of("detect_faces", snakemake),
             progress=progress,

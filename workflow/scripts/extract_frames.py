@@ -50,12 +50,17 @@ def extract_frames(
 
 if __name__ == "__main__":
     with logged(snakemake.log[0], f"extract_frames {snakemake.wildcards.subject}") as progress:
+        videos, faces, alignment = snakemake.input
+        frames, expression = snakemake.output
         extract_frames(
             root=snakemake.config["dataset"]["root"],
             **{name: snakemake.params.parameters[name] for name in ("crop", "images")},
             subject=snakemake.wildcards.subject,
-            **{name: snakemake.input[name] for name in ("videos", "faces", "alignment")},
-            **{name: snakemake.output[name] for name in ("frames", "expression")},
+            videos=videos,
+            faces=faces,
+            alignment=alignment,
+            frames=frames,
+            expression=expression,
             provenance=provenance_of("extract_frames", snakemake),
             progress=progress,
             threads=snakemake.threads,

@@ -40,7 +40,7 @@ if __name__ == "__main__":
     with logged(snakemake.log[0], "index_clips") as progress:
         index_clips(
             config=snakemake.config,
-            index=snakemake.input.index,
+            index=snakemake.input,
             output=snakemake.output[0],
             provenance=provenance_of("index_clips", snakemake),
             progress=progress,

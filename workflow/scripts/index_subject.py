@@ -31,7 +31,7 @@ if __name__ == "__main__":
             subject=snakemake.wildcards.subject,
             config=snakemake.config,
             parameters=snakemake.params.parameters,
-            videos=snakemake.input.videos,
+            videos=snakemake.input[0],
             output=snakemake.output[0],
             provenance=provenance_of("index_subject", snakemake),
         )

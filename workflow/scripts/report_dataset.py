@@ -21,10 +21,12 @@ def report_dataset(clips, manifests, parameters, output, provenance):
 
 if __name__ == "__main__":
     with logged(snakemake.log[0], "report_dataset"):
+        clips, pages = snakemake.input.clips, map(Path, snakemake.input.pages)
+        manifests = [page.parents[1] / "manifests" / f"{page.stem}.parquet" for page in pages]
         report_dataset(
-            clips=snakemake.input.clips,
-            manifests=snakemake.input.manifests,
+            clips=clips,
+            manifests=manifests,
             parameters=snakemake.params.parameters,
             output=snakemake.output[0],
-            provenance=provenance_of("report_dataset", snakemake),
+            provenance=provenance_of("report_dataset", snakemake, (clips, *manifests)),
         )

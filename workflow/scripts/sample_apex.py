@@ -1,14 +1,28 @@
-"""Choose the frames of a subject's clips around the apex, by each sampling scheme."""
+"""Choose the frames of a subject's clips around the apex: a stage of the job of the manifest."""
 
 from pathlib import Path
 
 from cmedprep.apexes import choose_apex, read_apexes
 from cmedprep.images import open_store
-from cmedprep.job import logged
 from cmedprep.provenance import provenance_of
 from cmedprep.samples import interpolate_rows, sample_rows
 from cmedprep.schemas import SAMPLES, SAMPLES_WITH_IMAGES
 from cmedprep.tables import TableWriter, iterate_clips, read_provenance, read_rows
+
+
+def sample_schemes(job, index, frames, expression, outputs):
+    """Write the samples of each scheme, in a table that says of its own scheme how it was made."""
+    made = provenance_of("sample_apex", job, (index, frames, expression))
+    for output in outputs:
+        recipe = job.params.schemes[Path(output).parent.name]
+        sample_apex(
+            **recipe["parameters"]["sampling"],
+            index=index,
+            frames=frames,
+            expression=expression,
+            output=output,
+            provenance=made | recipe,
+        )
 
 
 def sample_apex(scheme, without_apex, index, frames, expression, output, provenance):
@@ -32,16 +46,3 @@ def sample_apex(scheme, without_apex, index, frames, expression, output, provena
                 table.write(
                     interpolate_rows(rows, written, results, store) if interpolated else rows
                 )
-
-
-if __name__ == "__main__":
-    with logged(snakemake.log[0], f"sample_apex {snakemake.wildcards.subject}"):
-        made = provenance_of("sample_apex", snakemake)
-        for output in snakemake.output:
-            recipe = snakemake.params.schemes[Path(output).parent.name]
-            sample_apex(
-                **recipe["parameters"]["sampling"],
-                **{name: snakemake.input[name] for name in ("index", "frames", "expression")},
-                output=output,
-                provenance=made | recipe,
-            )

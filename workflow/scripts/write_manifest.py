@@ -1,4 +1,4 @@
-"""Write the manifest of a subject: what became of each clip, with digests of its results."""
+"""Choose the samples of a subject, and write its manifest: what became of each clip."""
 
 from pathlib import Path
 
@@ -8,8 +8,7 @@ from cmedprep.provenance import provenance_of, upstream_of
 from cmedprep.schemas import MANIFEST
 from cmedprep.stale import remove_parts
 from cmedprep.tables import read_rows, write_table
-
-ONE_EACH = ("index", "faces", "alignment", "frames", "expression")
+from sample_apex import sample_schemes
 
 
 def write_manifest(
@@ -36,10 +35,17 @@ def write_manifest(
 
 if __name__ == "__main__":
     with logged(snakemake.log[0], f"write_manifest {snakemake.wildcards.subject}"):
+        index, faces, alignment, frames, expression, *motion = snakemake.input
+        output, *samples = snakemake.output
+        sample_schemes(snakemake, index, frames, expression, samples)
         write_manifest(
-            **{name: snakemake.input[name] for name in ONE_EACH},
-            samples=snakemake.input.samples,
-            motion=snakemake.input.get("motion", []),
-            output=snakemake.output[0],
-            provenance=provenance_of("write_manifest", snakemake),
+            index=index,
+            faces=faces,
+            alignment=alignment,
+            frames=frames,
+            expression=expression,
+            samples=samples,
+            motion=motion,
+            output=output,
+            provenance=provenance_of("write_manifest", snakemake, (*snakemake.input, *samples)),
         )

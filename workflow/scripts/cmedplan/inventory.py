@@ -48,17 +48,18 @@ class Inventory:
         Whether the clips' files are those of the record, as far as names and sizes tell.
     """
 
+    __slots__ = ("_digest", "_touched", "recorded")  # There are as many as subjects.
+
     def __init__(self, clips: Iterable[PlannedClip], root: Path, table: Path) -> None:
         clips = tuple(clips)
-        self._root, self._record = root, record_path(table)
         self._digest = digest_clips(clips, files=True)
-        self._touched: tuple[PlannedClip, ...] = ()
-        state = _read_state(self._record)
+        self._touched: tuple[tuple[PlannedClip, ...], Path, Path] | None = None
+        state = _read_state(record_path(table))
         self.recorded = True
         if state.get("timed") == self._digest:
             self._digest = str(state["digest"])
         elif state.get("clips") == digest_clips(clips, files=True, times=False):
-            self._touched = clips
+            self._touched = (clips, root, record_path(table))
         else:
             self.recorded = False
 
@@ -69,20 +70,20 @@ class Inventory:
         new and their content is not, the record is brought up to date, if it can be written.
         """
         if self._touched:
-            self._digest = self._compare(self._touched)
-            self._touched = ()
+            self._digest = self._compare(*self._touched)
+            self._touched = None
         return self._digest
 
-    def _compare(self, clips: tuple[PlannedClip, ...]) -> str:
-        record = _read(self._record)
+    def _compare(self, clips: tuple[PlannedClip, ...], root: Path, path: Path) -> str:
+        record = _read(path)
         times = _times(clips)
         if record.get("clips") != digest_clips(clips, files=True, times=False):
             return self._digest
         checksums, recorded = record["checksums"], record["times"]
-        renewed = [path for path, time in times.items() if recorded.get(path) != time]
-        if any(_checksum(self._root / path) != checksums.get(path) for path in renewed):
+        renewed = [name for name, time in times.items() if recorded.get(name) != time]
+        if any(_checksum(root / name) != checksums.get(name) for name in renewed):
             return self._digest
-        _write(self._record, record | {"times": times, "timed": self._digest})
+        _write(path, record | {"times": times, "timed": self._digest})
         return str(record["digest"])
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,49 @@ def _read_owner(output: Path) -> dict[str, Any]:
 def _place(root: Path) -> str:
     """Return what tells one folder from another, and not where it is."""
     return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()
+
+
+def find_lost(results: Path, tables: Iterable[str], subjects: Iterable[str]) -> list[str]:
+    """Return the outputs that are missing while something that is made from them is there.
+
+    Whoever asks for what is made last asks for what is missing on the way to it, too. These are
+    the outputs that nobody would miss.
+
+    Parameters
+    ----------
+    results : Path
+        The folder of all results.
+    tables : iterable of str
+        The folders in it that have a table of each subject.
+    subjects : iterable of str
+        The subjects.
+
+    Returns
+    -------
+    list of str
+        Paths below `results`.
+    """
+    subjects = list(subjects)
+    there = {name: _stems(results / name) for name in (*tables, "reports")}
+    whole = subjects if "index" in there["reports"] else ()
+    made = {"videos": there["faces"], "manifests": there["reports"]}
+    return [
+        *(f"reports/{name}.html" for name in whole if name not in there["reports"]),
+        *(
+            f"{table}/{name}.parquet"
+            for table in tables
+            for name in subjects
+            if name not in there[table] and name in made.get(table, there["manifests"])
+        ),
+    ]
+
+
+def _stems(folder: Path) -> frozenset[str]:
+    """Return the names of the files in a folder, without what follows the last dot."""
+    try:
+        return frozenset(name.rpartition(".")[0] for name in os.listdir(folder))
+    except OSError:
+        return frozenset()
 
 
 def _nearest(path: Path) -> Path:

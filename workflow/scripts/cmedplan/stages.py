@@ -44,9 +44,9 @@ STAGES = {
     "make_splits": Stage(after=("write_manifest",), parameters=("labels", "splits")),
     "report_subject": Stage(after=("write_manifest",), parameters=("report",)),
     "report_dataset": Stage(
-        after=("write_manifest", "index_clips"), parameters=("labels", "report")
+        after=("report_subject", "index_clips"), parameters=("labels", "report")
     ),
-    "write_crate": Stage(after=("make_splits", "report_subject", "report_dataset")),
+    "write_crate": Stage(after=("make_splits", "report_dataset")),
 }
 
 

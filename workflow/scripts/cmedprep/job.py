@@ -1,8 +1,9 @@
-"""What every job does around its work: a log file, progress, and quiet libraries."""
+"""What every job does around its work: a log file, progress, timings, and quiet libraries."""
 
 import atexit
 import gc
 import os
+import resource
 import shutil
 import sys
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import TextIO
 
 import pyarrow as pa
+
+from cmedplan.atomic import write_whole
 
 _FULL = (ENOSPC, EDQUOT)
 
@@ -77,6 +80,9 @@ def logged(log: str | Path, title: str) -> Iterator[Progress]:
     The libraries behind MediaPipe and FFmpeg write to file descriptor 2, below Python; so that
     is what goes to the log. Progress and errors go to the terminal as well; and so does what to
     do about a disk that is full, which leaves no room for it in the log.
+
+    What the job took lies beside the log: of ``logs/{rule}/{subject}.log``, when all is done, in
+    ``benchmarks/{rule}/{subject}.tsv``.
     """
     _spare_pandas()
     # A process that ends gives all its memory back; to look for garbage before takes 0.05 s.
@@ -89,6 +95,7 @@ def logged(log: str | Path, title: str) -> Iterator[Progress]:
                 try:
                     progress = Progress(title, (stream, terminal))
                     yield progress
+                    _write_timings(Path(log))
                     progress.finish()
                 except BaseException:
                     with suppress(OSError):
@@ -102,6 +109,36 @@ def logged(log: str | Path, title: str) -> Iterator[Progress]:
             if error.errno in _FULL:
                 print(f"{title}: {_full_disk(Path(log))}", file=terminal, flush=True)
             raise
+
+
+def _write_timings(log: Path) -> None:
+    """Write what this process has taken up to now: one line, under the names of its columns.
+
+    Names and units are those of Snakemake's own `benchmark`, which looks now and then and costs
+    Snakemake a kilobyte for each job that it plans: `s`, seconds on the clock since the process was
+    started; `max_rss`, the peak memory in MiB of it, or of a process that it has started and seen
+    end, whichever is larger; `cpu_time`, processor seconds of all of them.
+    """
+    parts = list(log.with_suffix(".tsv").parts)
+    if "logs" not in parts:
+        return
+    parts[len(parts) - 1 - parts[::-1].index("logs")] = "benchmarks"
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cost = {
+        "s": _age_s(),
+        "max_rss": max(one.ru_maxrss for one in used) / 1024,
+        "cpu_time": sum(one.ru_utime + one.ru_stime for one in used),
+    }
+    target = Path(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lines = ("\t".join(cost), "\t".join(f"{value:.2f}" for value in cost.values()))
+    write_whole(target, "\n".join(lines) + "\n")
+
+
+def _age_s() -> float:
+    """Return the seconds since this process was started: field 22 of proc(5)'s `stat`."""
+    fields = Path("/proc/self/stat").read_text(errors="replace").rpartition(")")[2].split()
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 class _NoPandas:

@@ -26,19 +26,24 @@ MODELS = (
 _SCRIPTS = Path(__file__).parent.parent
 
 
-def provenance_of(stage: str, job: Any) -> dict[str, Any]:
+def provenance_of(
+    stage: str, job: Any, inputs: Iterable[str | Path] | None = None
+) -> dict[str, Any]:
     """Return the provenance of a stage's table, equal for equal circumstances.
 
     Parameters
     ----------
     stage : str
-        Name of the rule and of its script.
+        Name of the stage, and of its script.
     job : snakemake.script.Snakemake
         The job: its params, `chain`, and `parameters` where the stage reads any; the tables
         that it reads (videos have their digests in the rows of `videos`); what it makes.
+    inputs : iterable of path, optional
+        The tables that the stage reads, where they are not those of the job.
     """
+    inputs = list(map(str, job.input if inputs is None else inputs))
     # What a job reads lies in another folder than what it makes, both in that of all results.
-    results = os.path.commonpath([job.output[0], *job.input])
+    results = os.path.commonpath([job.output[0], *inputs])
     return {
         "stage": stage,
         "schema_version": SCHEMA_VERSION,
@@ -49,7 +54,7 @@ def provenance_of(stage: str, job: Any) -> dict[str, Any]:
         "models": _model_digests(),
         "inputs": {
             Path(os.path.relpath(path, results)).as_posix(): digest_file(Path(path))
-            for path in job.input
+            for path in inputs
         },
     }
 

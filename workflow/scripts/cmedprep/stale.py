@@ -36,9 +36,7 @@ PAGES = {"reports": "report_subject"}
 """The folder with one page for each subject, and the rule that makes it."""
 
 LOGGED = tuple(
-    dict.fromkeys(
-        [*TABLES.values(), "sample_apex", *PAGES.values(), "verify_subject", "confirm_subject"]
-    )
+    dict.fromkeys([*TABLES.values(), *PAGES.values(), "verify_subject", "confirm_subject"])
 )
 """The rules with one log and one file of timings for each subject."""
 
