@@ -76,7 +76,7 @@ main()
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took: seconds on the clock, seconds of processor, peak memory in MB."""
+    """What a process took: seconds on the clock, of processor, and peak memory in 1e6 bytes."""
 
     wall_s: float
     cpu_s: float
@@ -101,7 +101,7 @@ def measure(folder: Path, command: Sequence[str]) -> tuple[Cost, str]:
         text = said.read()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{text[-2000:]}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024), text
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6), text
 
 
 def snakemake(*arguments: str) -> list[str]:

@@ -90,7 +90,7 @@ wildcard_constraints:
 
 
 # Rules give what they read and write no names: a table's folder is its name, and every other one
-# costs Snakemake half a kilobyte for each job that it plans.
+# costs Snakemake some 300 bytes for each job that it plans.
 TABLES = [
     *("videos", "index", "faces", "alignment", "frames", "expression", "manifests"),
     *(f"samples/{scheme}" for scheme in SCHEMES),
@@ -103,6 +103,7 @@ OF_ALL = [
 ]
 
 
+# Functions, so that their names are made when a plan asks for them, and not in every job.
 def every_output(wildcards):
     """Return all that a run makes."""
     return [
@@ -112,8 +113,13 @@ def every_output(wildcards):
     ]
 
 
-# A function, so that these names are made once, for the plan, and not for each rule that asks for
-# them, in every job.
+def every_sample(wildcards):
+    """Return the tables of samples of all subjects."""
+    return [
+        f"{OUTPUT}/samples/{scheme}/{subject}.parquet" for scheme in SCHEMES for subject in SUBJECTS
+    ]
+
+
 def last_outputs(wildcards):
     """Return what a run makes last, and what is gone of all that is made on the way to it.
 

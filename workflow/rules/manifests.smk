@@ -31,3 +31,9 @@ rule write_manifest:
         schemes=stage_recipes("sample_apex", config, SCRIPTS),
     script:
         "../scripts/write_manifest.py"
+
+
+# A name for the samples of all subjects, to be asked for; the job above makes them.
+rule sample_apex:
+    input:
+        every_sample,
