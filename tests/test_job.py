@@ -67,7 +67,9 @@ def test_what_a_job_took_lies_beside_its_log(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "results" / "logs" / "a_rule" / "logs.log"
     log.parent.mkdir(parents=True)
     began = time.monotonic()
+    large = bytearray(900 << 20)  # of the process that starts the job: nothing to do with it
     subprocess.run([sys.executable, "-c", JOB, str(SCRIPTS), str(log)], check=True)
+    del large
     wall = time.monotonic() - began
     (file,) = tmp_path.rglob("*.tsv")
     assert file == tmp_path / "logs" / "results" / "benchmarks" / "a_rule" / "logs.tsv"
@@ -76,7 +78,7 @@ def test_what_a_job_took_lies_beside_its_log(tmp_path: Path) -> None:
     assert took.keys() == {"s", "max_rss", "cpu_time"}
     assert 0.8 <= took["s"] <= wall + 0.02  # the kernel counts in hundredths
     assert took["cpu_time"] >= 0.5
-    assert 200 <= took["max_rss"] <= 1000
+    assert 200 <= took["max_rss"] <= 400
 
 
 def test_a_job_that_fails_says_nothing_of_what_it_took(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ MOTION = stage_recipes("measure_motion", config, SCRIPTS)
 
 rule measure_motion:
     input:
-        index=f"{OUTPUT}/index/{{subject}}.parquet",
-        faces=f"{OUTPUT}/faces/{{subject}}.parquet",
-        alignment=f"{OUTPUT}/alignment/{{subject}}.parquet",
-        frames=f"{OUTPUT}/frames/{{subject}}.parquet",
-        expression=f"{OUTPUT}/expression/{{subject}}.parquet",
+        f"{OUTPUT}/index/{{subject}}.parquet",
+        f"{OUTPUT}/faces/{{subject}}.parquet",
+        f"{OUTPUT}/alignment/{{subject}}.parquet",
+        f"{OUTPUT}/frames/{{subject}}.parquet",
+        f"{OUTPUT}/expression/{{subject}}.parquet",
     output:
         f"{OUTPUT}/motion/{{method}}/{{subject}}.parquet",
     log:

@@ -10,8 +10,6 @@ from cmedprep.job import logged
 from cmedprep.provenance import provenance_of
 from cmedprep.tables import TableWriter, join_clips, read_provenance, read_rows
 
-TABLES = ("index", "faces", "alignment", "frames", "expression")
-
 
 def measure_motion(
     method, without_apex, index, faces, alignment, frames, expression, output, provenance, progress
@@ -37,9 +35,14 @@ if __name__ == "__main__":
     wildcards = snakemake.wildcards
     title = f"measure_motion {wildcards.subject} {wildcards.method}"
     with logged(snakemake.log[0], title) as progress:
+        index, faces, alignment, frames, expression = snakemake.input
         measure_motion(
             **snakemake.params.parameters["motion"],
-            **{name: snakemake.input[name] for name in TABLES},
+            index=index,
+            faces=faces,
+            alignment=alignment,
+            frames=frames,
+            expression=expression,
             output=snakemake.output[0],
             provenance=provenance_of("measure_motion", snakemake),
             progress=progress,

@@ -123,16 +123,23 @@ def _write_timings(log: Path) -> None:
     if "logs" not in parts:
         return
     parts[len(parts) - 1 - parts[::-1].index("logs")] = "benchmarks"
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own, others = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     cost = {
         "s": _age_s(),
-        "max_rss": max(one.ru_maxrss for one in used) / 1024,
-        "cpu_time": sum(one.ru_utime + one.ru_stime for one in used),
+        # A process's own `ru_maxrss` is at least what the one had that started it: getrusage(2).
+        "max_rss": max(_peak_kib(), others.ru_maxrss) / 1024,
+        "cpu_time": sum(one.ru_utime + one.ru_stime for one in (own, others)),
     }
     target = Path(*parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     lines = ("\t".join(cost), "\t".join(f"{value:.2f}" for value in cost.values()))
     write_whole(target, "\n".join(lines) + "\n")
+
+
+def _peak_kib() -> int:
+    """Return the peak memory of this process: `VmHWM` of proc(5)'s `status`."""
+    status = Path("/proc/self/status").read_text(errors="replace")
+    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def _age_s() -> float:
