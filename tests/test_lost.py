@@ -98,6 +98,15 @@ def test_several_that_are_gone_come_back_with_the_same_bytes(tiny: Project) -> N
     assert tiny.succeed().idle
 
 
+def test_the_samples_of_all_subjects_have_a_name_to_be_asked_for(tiny: Project) -> None:
+    assert tiny.succeed("sample_apex").idle
+    (tiny.results / "samples/phase11/Subject_02.parquet").unlink()
+    run = tiny.succeed("sample_apex")
+    assert "write_manifest Subject_02" in run.jobs
+    assert not any("Subject_01" in job for job in run.jobs)
+    assert (tiny.results / "samples/phase11/Subject_02.parquet").is_file()
+
+
 def test_a_page_alone_says_which_table_is_gone(tiny: Project) -> None:
     (tiny.results / "faces" / "Subject_01.parquet").unlink()
     (tiny.results / "reports" / "Subject_01.html").unlink()
