@@ -148,7 +148,7 @@ MODULES = {
         cmedplan/scan.py cmedprep/containers.py cmedprep/decoding.py cmedplan/digests.py
         cmedprep/display.py cmedprep/job.py cmedprep/known_videos.py
         cmedprep/ledger.py cmedprep/packets.py cmedprep/probe_worker.py cmedprep/probing.py
-        cmedprep/provenance.py cmedprep/tables.py
+        cmedprep/provenance.py cmedprep/tables.py cmedprep/usage.py
         """,
     LEDGER: "index_subject.py",
     ("index_clips", "report_dataset"): """

@@ -3,7 +3,6 @@
 import atexit
 import gc
 import os
-import resource
 import shutil
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import TextIO
 import pyarrow as pa
 
 from cmedplan.atomic import write_whole
+from cmedprep.usage import age_s, peak_mb, peak_of_children_mb, processor_s
 
 _FULL = (ENOSPC, EDQUOT)
 
@@ -123,29 +123,15 @@ def _write_timings(log: Path) -> None:
     if "logs" not in parts:
         return
     parts[len(parts) - 1 - parts[::-1].index("logs")] = "benchmarks"
-    own, others = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     cost = {
-        "s": _age_s(),
-        # A process's own `ru_maxrss` is at least what the one had that started it: getrusage(2).
-        "max_rss": max(_peak_kib(), others.ru_maxrss) / 1024,
-        "cpu_time": sum(one.ru_utime + one.ru_stime for one in (own, others)),
+        "s": age_s(),
+        "max_rss": max(peak_mb(), peak_of_children_mb()),
+        "cpu_time": processor_s(),
     }
     target = Path(*parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     lines = ("\t".join(cost), "\t".join(f"{value:.2f}" for value in cost.values()))
     write_whole(target, "\n".join(lines) + "\n")
-
-
-def _peak_kib() -> int:
-    """Return the peak memory of this process: `VmHWM` of proc(5)'s `status`."""
-    status = Path("/proc/self/status").read_text(errors="replace")
-    return int(status.partition("VmHWM:")[2].split()[0])
-
-
-def _age_s() -> float:
-    """Return the seconds since this process was started: field 22 of proc(5)'s `stat`."""
-    fields = Path("/proc/self/stat").read_text(errors="replace").rpartition(")")[2].split()
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 class _NoPandas:

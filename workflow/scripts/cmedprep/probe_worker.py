@@ -19,9 +19,9 @@ from typing import Any
 import av
 
 from cmedprep.decoding import Bounds, VideoError, probe_video
+from cmedprep.usage import STATUS, peak_mb, status_mb
 
 _PR_SET_PDEATHSIG = 1
-_STATUS = Path("/proc/self/status")
 
 
 def main(parent: int, memory_mb: int) -> None:
@@ -47,7 +47,7 @@ def main(parent: int, memory_mb: int) -> None:
         signal.alarm(request["seconds"])
         answer = _answer(Path(request["path"]), Bounds(**request["bounds"]))
         signal.alarm(0)
-        if _peak_mb() > memory_mb / 2:
+        if peak_mb() > memory_mb / 2:
             # A decoder that gets no memory may call it broken data. So may it be here; and as the
             # peak never falls, this process can tell it no more of the videos that come next.
             answer = answer if "facts" in answer else {"over_memory": True}
@@ -72,28 +72,15 @@ def _answer(path: Path, bounds: Bounds) -> dict[str, Any]:
         return {"status": "unreadable_video", "reason": reason}
 
 
-def _peak_mb() -> float:
-    """Return the most memory that this process has had, in MiB."""
-    if _STATUS.exists():  # `getrusage` counts on from the process that has started this one
-        return _status_mb("VmHWM")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-
-
 def _cramped_mb() -> int:
     """Return the MiB of address space that the system leaves us, if most of it was needed.
 
     Short of it, a decoder calls a sound video broken; and to want more is no fault of the video's.
     """
     space, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if space == resource.RLIM_INFINITY or not _STATUS.exists():
+    if space == resource.RLIM_INFINITY or not STATUS.exists():
         return 0
-    return space >> 20 if _status_mb("VmPeak") > (space >> 20) / 2 else 0
-
-
-def _status_mb(name: str) -> float:
-    (line,) = (line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
-    return int(line.split()[1]) / 1024
+    return space >> 20 if status_mb("VmPeak") > (space >> 20) / 2 else 0
 
 
 def _end_with(parent: int) -> None:
